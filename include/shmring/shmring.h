@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+/* Everything of shmring, in the order of the layers. */
+#ifndef SHMRING_SHMRING_H
+#define SHMRING_SHMRING_H
+
+#include <shmring/base.h>
+#include <shmring/map.h>
+#include <shmring/segment.h>
+#include <shmring/schema.h>
+
+#endif

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Every byte that lies in shared memory, and nothing else.
+ *
+ *	0       struct shm_header       constant part, directory; one page
+ *	4096    struct shm_member []    one a process
+ *	...     schemas                 struct shm_schema each, then strings
+ *	...     objects                 each at a multiple of 4096
+ *
+ * Numbers are in the byte order of the creator; header.byte_order tells. All
+ * offsets are from the start of the segment. Reserved bytes are zero. A number
+ * that is asserted here is the format: another one is another format.
+ */
+#ifndef LIB_FORMAT_H
+#define LIB_FORMAT_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* i386 aligns these to 4 unless told. */
+typedef uint64_t shm_u64 __attribute__((aligned(8)));
+typedef _Atomic(uint64_t) shm_atomic_u64 __attribute__((aligned(8)));
+typedef _Atomic(uint32_t) shm_atomic_u32;
+
+#define FORMAT_MAJOR 0 /* becomes 1, frozen, at release 1.0 */
+#define FORMAT_MINOR 1
+#define FORMAT_MAGIC "\x93SHMRNG\n" /* 8 bytes, the first not ASCII */
+#define FORMAT_BYTE_ORDER 0x01020304u
+#define FORMAT_PAGE 4096u /* of the format, whatever the machine's */
+#define FORMAT_LINE 128u  /* one writing role a line; two x86 lines: prefetch in pairs */
+#define FORMAT_OBJECTS 30u
+#define FORMAT_MEMBERS 1022u /* the owner of a record has 10 bits; 0 is nobody */
+#define FORMAT_ALIGN 8u	     /* of records */
+
+/* Byte 2^40 + i is the life of slot i; the one before it, the name's. */
+#define FORMAT_LOCK_BYTE ((int64_t)1 << 40)
+#define FORMAT_NAME_BYTE (FORMAT_LOCK_BYTE - 1)
+
+struct shm_object {
+	uint32_t kind;
+	uint32_t flags;
+	char name[48]; /* zero terminated */
+	shm_u64 offset;
+	shm_u64 size;
+	shm_u64 schema_hash;   /* 0: untyped */
+	uint32_t schema_offset; /* of its struct shm_schema, from header.schema_offset */
+	uint32_t reserved;
+	shm_u64 param[5]; /* by kind */
+};
+
+struct shm_header {
+	uint8_t magic[8];
+	uint32_t byte_order;
+	uint16_t major;
+	uint16_t minor;
+	uint32_t crc; /* CRC-32C of the constant part and the schemas, this field as 0 */
+	uint32_t header_size;
+	shm_u64 fingerprint; /* of this file's numbers */
+	shm_u64 total_size;
+	shm_u64 epoch;	     /* random, never 0 */
+	shm_u64 created_ns;  /* CLOCK_REALTIME */
+	uint8_t boot_id[16];
+	uint32_t creator_pid;
+	uint32_t lock_backend; /* 0: our own word */
+	uint32_t members;
+	uint32_t objects;
+	shm_u64 member_offset;
+	shm_u64 schema_offset;
+	shm_u64 schema_size;
+	shm_u64 reserved[2];
+	/* 128: what changes, on a line of its own. */
+	shm_atomic_u32 obsolete;
+	uint32_t reserved_line[31];
+	/* 256: constant again. */
+	struct shm_object directory[FORMAT_OBJECTS];
+};
+
+/* The slot of a process. But for @state all of it is for people. */
+struct shm_member {
+	shm_atomic_u32 state; /* enum below */
+	uint32_t pid;
+	shm_u64 start_time; /* field 22 of /proc/PID/stat: clock ticks since boot */
+	shm_u64 pid_namespace;
+	shm_u64 attached_ns; /* CLOCK_REALTIME */
+	char comm[16];
+	char role[16];
+	shm_u64 attaches; /* of this slot since creation */
+	shm_u64 detaches; /* the others died, but for the one that lives */
+	shm_u64 reserved[6];
+};
+
+/* Left by a detach that gave everything back; whoever dies leaves USED. */
+enum { MEMBER_FREE = 0, MEMBER_USED = 1 };
+
+/* Followed by @fields struct shm_field and @strings bytes of strings. */
+struct shm_schema {
+	uint32_t size; /* of all this, a multiple of 8 */
+	uint32_t record_size;
+	uint32_t version;
+	uint32_t fields;
+	uint32_t strings;
+	uint32_t name; /* into the strings */
+	shm_u64 hash;
+	shm_u64 reserved[2];
+};
+
+struct shm_field {
+	uint32_t name; /* into the strings */
+	uint32_t offset;
+	uint32_t count;
+	uint32_t kind;
+	uint32_t reserved[8]; /* unit, help, names of an enum, since */
+};
+
+#define FORMAT_AT(type, member, at) \
+	_Static_assert(offsetof(struct type, member) == (at), "format: " #type "." #member)
+#define FORMAT_IS(type, bytes) _Static_assert(sizeof(struct type) == (bytes), "format: " #type)
+
+FORMAT_IS(shm_object, 128);
+FORMAT_AT(shm_object, offset, 56);
+FORMAT_AT(shm_object, schema_offset, 80);
+FORMAT_AT(shm_object, param, 88);
+FORMAT_IS(shm_header, 4096);
+FORMAT_AT(shm_header, byte_order, 8);
+FORMAT_AT(shm_header, major, 12);
+FORMAT_AT(shm_header, crc, 16);
+FORMAT_AT(shm_header, fingerprint, 24);
+FORMAT_AT(shm_header, total_size, 32);
+FORMAT_AT(shm_header, epoch, 40);
+FORMAT_AT(shm_header, boot_id, 56);
+FORMAT_AT(shm_header, members, 80);
+FORMAT_AT(shm_header, member_offset, 88);
+FORMAT_AT(shm_header, schema_size, 104);
+FORMAT_AT(shm_header, obsolete, 128);
+FORMAT_AT(shm_header, directory, 256);
+FORMAT_IS(shm_member, 128);
+FORMAT_AT(shm_member, comm, 32);
+FORMAT_AT(shm_member, attaches, 64);
+FORMAT_IS(shm_schema, 48);
+FORMAT_IS(shm_field, 48);
+_Static_assert(sizeof(shm_atomic_u64) == 8 && _Alignof(shm_atomic_u64) == 8, "format: u64");
+
+/* Two libraries of one format whose layouts differ all the same refuse each other. */
+#define FORMAT_FINGERPRINT                                                                     \
+	(((uint64_t)sizeof(struct shm_header) << 48) ^ ((uint64_t)sizeof(struct shm_object) << 36) ^ \
+	 ((uint64_t)sizeof(struct shm_member) << 24) ^ ((uint64_t)FORMAT_LINE << 12) ^             \
+	 ((uint64_t)FORMAT_ALIGN << 8) ^ (uint64_t)sizeof(struct shm_field))
+
+#endif

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The private copy of a segment's constant part: read once, checked, and the
+ * only thing that offsets and sizes are ever taken from.
+ */
+#ifndef LIB_LAYOUT_H
+#define LIB_LAYOUT_H
+
+#include <shmring/schema.h>
+#include <shmring/segment.h>
+
+#include "format.h"
+
+struct layout {
+	struct shm_header header; /* as it is in the segment */
+	struct shr_schema *schema[FORMAT_OBJECTS]; /* decoded; NULL: untyped */
+};
+
+/*
+ * Read and check the segment behind @fd. On success layout_free() it.
+ * -ENODATA, -EMEDIUMTYPE, -EILSEQ, -EPROTONOSUPPORT, -EUCLEAN, -EBADMSG,
+ * -EPROTO, -ESTALE: see shr_segment_attach().
+ */
+int layout_read(struct layout *layout, int fd);
+
+/* Only: is the file one of ours, of whatever version? 0 or -EMEDIUMTYPE. */
+int layout_magic(int fd);
+
+void layout_free(struct layout *layout);
+
+/* The checksum of a header and its schemas, the crc field counted as zero. */
+uint32_t layout_crc(const struct shm_header *header, const void *schemas, size_t size);
+
+/* Index of the object @name, or -ENOENT. */
+int layout_find(const struct layout *layout, const char *name);
+
+/* schema.c: encode into @buffer (NULL: only count) the bytes of @schema. */
+size_t schema_encode(const struct shr_schema *schema, void *buffer);
+
+/* schema.c: a checked copy on the heap, one block, of @size bytes at @data. */
+int schema_decode(struct shr_schema **schema, const void *data, size_t size);
+
+/* schema.c: is a program's own schema well-formed? 0 or -EINVAL. */
+int schema_check(const struct shr_schema *schema);
+
+#endif

@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * L3: membership.
+ *
+ * The token. Member i holds the kernel's lock on byte 2^40 + i of the segment's
+ * file through an open file description of its own (F_OFD_SETLK, fcntl(2)). The
+ * segment is mapped *with that description* and the descriptor closed: the
+ * mapping keeps the description, and so the lock, and both end together when
+ * this address space can no longer store here: exit, exec, SIGKILL, munmap.
+ * MADV_DONTFORK keeps a child from holding it on. No pid, no /proc, no clock is
+ * asked. Where the lock does not survive the close (overlayfs) the descriptor
+ * stays open, and is closed in children.
+ *
+ * States of a slot          member.state   byte
+ *	free                 FREE           free
+ *	attached             USED           held by its process
+ *	dead                 USED           free
+ *	being recovered      any            held by who recovers
+ *
+ * Who writes what: the slot, whoever holds its byte.
+ *
+ * Recovery. Whoever wins the byte of i on a *fresh* description may take over
+ * what i owned. A description that was inherited or is shared by threads would
+ * be granted the same lock again, so none is ever kept for this.
+ *
+ * Fork. Between open and close of a token's descriptor no fork() may start, or
+ * the child would hold the description on: all of it is under one mutex that
+ * pthread_atfork(3) takes too. The child closes what it inherited.
+ *
+ * Crash
+ *	before the byte is won     nothing happened
+ *	after, before USED         the slot is free and owns nothing
+ *	after USED                 dead: the next owner of the slot sweeps it
+ *	in the sweep               the byte is free again, the next one starts anew
+ *	after FREE, before munmap  the slot owns nothing
+ */
+#include "member.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+struct fork_entry {
+	struct fork_entry *next;
+	int door, life;
+};
+
+/* The one global state of the library: which descriptors a child must close. */
+static pthread_mutex_t fork_mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
+static struct fork_entry *fork_entries;
+
+static void fork_prepare(void)
+{
+	pthread_mutex_lock(&fork_mutex);
+}
+
+static void fork_parent(void)
+{
+	pthread_mutex_unlock(&fork_mutex);
+}
+
+static void fork_child(void)
+{
+	for (struct fork_entry *entry = fork_entries; entry; entry = entry->next) {
+		close(entry->door);
+		if (entry->life >= 0)
+			close(entry->life);
+	}
+	fork_entries = NULL; /* not freed: malloc may be locked here */
+	pthread_mutex_unlock(&fork_mutex);
+}
+
+static void fork_install(void)
+{
+	pthread_atfork(fork_prepare, fork_parent, fork_child);
+}
+
+/* A fresh open file description of the segment's file. */
+static int open_fresh(const struct shr_segment *segment)
+{
+	char path[64];
+	struct stat st;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", segment->door);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd >= 0 || errno != ENOENT)
+		return fd >= 0 ? fd : -errno;
+	/* No /proc: by name, as long as it is still this file. */
+	fd = open(segment->path.path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) < 0 || st.st_dev != segment->device || st.st_ino != segment->inode) {
+		close(fd);
+		return -ENOENT;
+	}
+	return fd;
+}
+
+static int lock_byte(int fd, int command, short type, uint32_t slot, short *found)
+{
+	struct flock lock = {.l_type = type,
+			     .l_whence = SEEK_SET,
+			     .l_start = FORMAT_LOCK_BYTE + slot,
+			     .l_len = 1};
+
+	if (fcntl(fd, command, &lock) < 0)
+		return errno == EACCES ? -EAGAIN : -errno;
+	if (found)
+		*found = lock.l_type;
+	return 0;
+}
+
+int member_win(const struct shr_segment *segment, uint32_t slot, int *token)
+{
+	int fd, err;
+
+	if (slot >= segment->layout.header.members)
+		return shr_fail(EBADMSG, "member %u is not possible", slot + 1);
+	pthread_mutex_lock(&fork_mutex);
+	fd = open_fresh(segment);
+	if (fd < 0) {
+		pthread_mutex_unlock(&fork_mutex);
+		return shr_fail(-fd, "cannot open the segment again to see who is alive: %s",
+				strerror(-fd));
+	}
+	err = lock_byte(fd, F_OFD_SETLK, F_WRLCK, slot, NULL);
+	if (err) {
+		close(fd);
+		pthread_mutex_unlock(&fork_mutex);
+		return err == -EAGAIN ? -EBUSY : err;
+	}
+	*token = fd;
+	return 0;
+}
+
+void member_release(int token, uint32_t slot)
+{
+	/* Unlocked before close: a stray copy of the description holds nothing. */
+	lock_byte(token, F_OFD_SETLK, F_UNLCK, slot, NULL);
+	close(token);
+	pthread_mutex_unlock(&fork_mutex);
+}
+
+/* Win any byte on @fd, from the first slot on, so that dead ones are swept soon. */
+static int win_any(const struct shr_segment *segment, int fd, uint32_t from, uint32_t *slot)
+{
+	for (uint32_t i = from; i < segment->layout.header.members; i++) {
+		int err = lock_byte(fd, F_OFD_SETLK, F_WRLCK, i, NULL);
+
+		if (!err) {
+			*slot = i;
+			return 0;
+		}
+		if (err != -EAGAIN)
+			return shr_fail(EOPNOTSUPP,
+					"this filesystem has no locks to prove life with: %s",
+					strerror(-err));
+	}
+	return shr_fail(EUSERS, "all %u member slots are taken", segment->layout.header.members);
+}
+
+/* Does the lock outlive its descriptor? If not, take it again and keep that. */
+static int settle_life(struct shr_segment *segment)
+{
+	int fd = open_fresh(segment), err;
+	short found = F_UNLCK;
+
+	if (fd < 0)
+		return fd;
+	err = lock_byte(fd, F_OFD_GETLK, F_WRLCK, segment->slot, &found);
+	if (!err && found != F_UNLCK) {
+		close(fd);
+		return 0;
+	}
+	err = lock_byte(fd, F_OFD_SETLK, F_WRLCK, segment->slot, NULL);
+	if (err) {
+		close(fd);
+		return err;
+	}
+	segment->life = fd;
+	return 0;
+}
+
+static int map_with_token(struct shr_segment *segment, uint32_t from)
+{
+	int err, fd = open_fresh(segment);
+
+	if (fd < 0)
+		return shr_fail(-fd, "cannot open the segment again: %s", strerror(-fd));
+	err = win_any(segment, fd, from, &segment->slot);
+	if (err)
+		goto close_fd;
+	segment->size = (size_t)segment->layout.header.total_size;
+	segment->base = mmap(NULL, segment->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (segment->base == MAP_FAILED) {
+		err = shr_fail(errno, "cannot map %zu bytes: %s", segment->size, strerror(errno));
+		goto close_fd;
+	}
+	if (madvise(segment->base, segment->size, MADV_DONTFORK) < 0)
+		err = shr_fail(errno, "cannot keep the map from children: %s", strerror(errno));
+	close(fd);
+	if (!err)
+		err = settle_life(segment);
+	if (err)
+		munmap(segment->base, segment->size);
+	return err;
+close_fd:
+	close(fd);
+	return err;
+}
+
+static uint64_t own_start_time(void)
+{
+	char text[512], *at;
+	int fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+	ssize_t n;
+
+	if (fd < 0)
+		return 0;
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	if (n <= 0)
+		return 0;
+	text[n] = '\0';
+	at = strrchr(text, ')'); /* ends field 2; ours is the 22nd */
+	for (int field = 2; at && field < 22; field++)
+		at = strchr(at + 1, ' ');
+	return at ? strtoull(at + 1, NULL, 10) : 0;
+}
+
+static void introduce(struct shm_member *member, const char *role)
+{
+	struct timespec now;
+	struct stat st;
+	int fd;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	member->attaches++;
+	member->pid = (uint32_t)getpid();
+	member->start_time = own_start_time();
+	member->pid_namespace = stat("/proc/self/ns/pid", &st) < 0 ? 0 : st.st_ino;
+	member->attached_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	memset(member->comm, 0, sizeof(member->comm));
+	memset(member->role, 0, sizeof(member->role));
+	fd = open("/proc/self/comm", O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		ssize_t n = read(fd, member->comm, sizeof(member->comm) - 1);
+
+		if (n > 0 && member->comm[n - 1] == '\n')
+			member->comm[n - 1] = '\0';
+		close(fd);
+	}
+	if (role)
+		memcpy(member->role, role, strnlen(role, sizeof(member->role) - 1));
+}
+
+/* All objects, or -EOPNOTSUPP where there is one that this library cannot sweep. */
+static int sweep(struct shr_segment *segment)
+{
+	const struct shm_header *h = &segment->layout.header;
+
+	for (uint32_t i = 0; i < h->objects; i++)
+		if (!kind_known(h->directory[i].kind))
+			return -EOPNOTSUPP;
+	for (uint32_t i = 0; i < h->objects; i++) {
+		int err = kind_sweep(segment->base + h->directory[i].offset, &h->directory[i],
+				     segment, segment->slot);
+
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/* Drop map and token, without a word in the slot. */
+static void member_drop(struct shr_segment *segment)
+{
+	munmap(segment->base, segment->size);
+	if (segment->life >= 0)
+		close(segment->life);
+	segment->life = -1;
+}
+
+static int attach_from(struct shr_segment *segment, uint32_t from, const char *role)
+{
+	struct fork_entry *entry = malloc(sizeof(*entry));
+	struct shm_member *member;
+	int err;
+
+	if (!entry)
+		return shr_fail(ENOMEM, "out of memory");
+	pthread_mutex_lock(&fork_mutex);
+	err = map_with_token(segment, from);
+	if (!err) {
+		*entry = (struct fork_entry){fork_entries, segment->door, segment->life};
+		fork_entries = segment->fork_entry = entry;
+	}
+	pthread_mutex_unlock(&fork_mutex);
+	if (err) {
+		free(entry);
+		return err;
+	}
+	member = segment_member(segment, segment->slot);
+	introduce(member, role);
+	if (atomic_load_explicit(&member->state, memory_order_acquire) != MEMBER_FREE)
+		err = sweep(segment);
+	/* Relaxed: whoever acts on a dead slot wins its byte first, in the kernel. */
+	if (!err)
+		atomic_store_explicit(&member->state, MEMBER_USED, memory_order_relaxed);
+	return err;
+}
+
+static void forget_entry(struct shr_segment *segment)
+{
+	struct fork_entry **link;
+
+	pthread_mutex_lock(&fork_mutex);
+	for (link = &fork_entries; *link && *link != segment->fork_entry;)
+		link = &(*link)->next;
+	if (*link)
+		*link = segment->fork_entry->next;
+	free(segment->fork_entry);
+	segment->fork_entry = NULL;
+	member_drop(segment);
+	pthread_mutex_unlock(&fork_mutex);
+}
+
+int member_attach(struct shr_segment *segment, const char *role)
+{
+	uint32_t from = 0;
+	int err;
+
+	pthread_once(&fork_once, fork_install);
+	segment->life = -1;
+	/* A slot that this library cannot sweep stays as it is: try a later one. */
+	for (;;) {
+		err = attach_from(segment, from, role);
+		if (!err)
+			return 0;
+		if (!segment->fork_entry)
+			return err;
+		from = segment->slot + 1;
+		forget_entry(segment);
+		if (err != -EOPNOTSUPP)
+			return err;
+	}
+}
+
+void member_detach(struct shr_segment *segment)
+{
+	struct shm_member *member = segment_member(segment, segment->slot);
+
+	member->detaches++;
+	atomic_store_explicit(&member->state, MEMBER_FREE, memory_order_release);
+	forget_entry(segment);
+}

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+// The same struct as in check_schema.c, described by C++.
+#include <shmring/shmring.h>
+
+enum side { BUY, SELL };
+struct order {
+	uint64_t id;
+	double px;
+	uint32_t qty;
+	enum side side;
+	uint8_t flags[2];
+	char sym[8];
+	bool live;
+	signed char level;
+	int16_t tick;
+	uint16_t book;
+	float ratio[4];
+	int64_t delta;
+};
+SHR_SCHEMA(order, 1, id, px, qty, side, flags, sym, live, level, tick, book, ratio, delta);
+
+extern "C" const struct shr_schema *cxx_schema(void);
+const struct shr_schema *cxx_schema(void)
+{
+	return SHR_SCHEMA_OF(order);
+}
