@@ -113,6 +113,80 @@ struct shm_field {
 	uint32_t reserved[8]; /* unit, help, names of an enum, since */
 };
 
+/* Sleep until something changed; event.h. */
+struct shm_event {
+	shm_atomic_u32 sequence;
+	shm_atomic_u32 sleepers; /* 0 or 1: somebody may sleep */
+	uint32_t reserved[30];
+};
+
+/* A cursor. All of it is written by its owner only. */
+struct shm_cursor {
+	shm_atomic_u64 role;	  /* enum below */
+	shm_atomic_u64 position;  /* released all below */
+	shm_atomic_u64 delivered; /* given to the program: all below */
+	shm_atomic_u64 skipped;	  /* records reserved, never committed, passed over */
+	shm_atomic_u64 redelivered;
+	shm_atomic_u64 journal_position; /* what position and skipped are about to be */
+	shm_atomic_u64 journal_skipped;
+	shm_u64 reserved[5];
+	char name[32]; /* zero terminated */
+};
+
+/*
+ * A ring: this, then its data. Geometry is in the directory: flags,
+ * param[0] capacity, [1] max_record, [2] history, [3] first_position.
+ */
+#define FORMAT_RING_DATA 4096u
+struct shm_ring {
+	/* 0: who claims. Unused with a single producer. */
+	shm_atomic_u32 lock; /* owner + 1 low 16 bits, repairs high 16 */
+	uint32_t reserved_lock;
+	shm_atomic_u64 tail;
+	shm_u64 reserved_claim[14];
+	/* 128: who cleans, which is the owner of cursor 0. */
+	shm_atomic_u64 reclaim; /* records at or above are whole */
+	shm_atomic_u64 clean;	/* from the tail up to here all is zero */
+	shm_u64 reserved_clean[14];
+	/* 256: the single producer. */
+	shm_atomic_u64 producer; /* role */
+	shm_u64 reserved_producer[15];
+	/* 384, 512 */
+	struct shm_event data;	/* a record was committed */
+	struct shm_event space; /* clean moved */
+	/* 640 */
+	struct shm_cursor cursor[1];
+	shm_u64 reserved[416];
+};
+
+/* A role: member number low 16 bits, 0 nobody; above, owners that died in it. */
+#define ROLE_MEMBER(role) ((uint32_t)((role) & 0xffff))
+#define ROLE_TAKEOVERS(role) ((role) >> 16)
+#define ROLE_ONE_TAKEOVER ((uint64_t)1 << 16)
+
+/*
+ * The word a record starts with: payload length 32 bits, type 16, state 4,
+ * owner's member number 10, zero 2. All zero: not written yet.
+ */
+enum {
+	WORD_BUSY = 1,	/* claimed; type WORD_CLAIM_PAD if it is to be a PAD */
+	WORD_READY = 2, /* committed */
+	WORD_SKIP = 3,	/* reserved and given up, or its owner died */
+	WORD_PAD = 4,	/* no record: to the end of the ring, or cut off a shorter commit */
+	WORD_TAKEN = 5, /* queues, later */
+	WORD_DONE = 6,
+};
+#define WORD_CLAIM_PAD 1u
+#define WORD_MAKE(state, owner, type, length)                                  \
+	((uint64_t)(owner) << 52 | (uint64_t)(state) << 48 | (uint64_t)(type) << 32 | (uint64_t)(length))
+#define WORD_LENGTH(word) ((word) & 0xffffffffu)
+#define WORD_TYPE(word) ((uint32_t)((word) >> 32 & 0xffff))
+#define WORD_STATE(word) ((uint32_t)((word) >> 48 & 15))
+#define WORD_OWNER(word) ((uint32_t)((word) >> 52 & 1023))
+#define WORD_ZERO(word) ((word) >> 62)
+/* Bytes that a payload of @length takes in the ring. */
+#define RECORD_TOTAL(length) (((uint64_t)(length) + 8 + FORMAT_ALIGN - 1) & ~(uint64_t)(FORMAT_ALIGN - 1))
+
 #define FORMAT_AT(type, member, at) \
 	_Static_assert(offsetof(struct type, member) == (at), "format: " #type "." #member)
 #define FORMAT_IS(type, bytes) _Static_assert(sizeof(struct type) == (bytes), "format: " #type)
@@ -139,6 +213,16 @@ FORMAT_AT(shm_member, comm, 32);
 FORMAT_AT(shm_member, attaches, 64);
 FORMAT_IS(shm_schema, 48);
 FORMAT_IS(shm_field, 48);
+FORMAT_IS(shm_event, 128);
+FORMAT_IS(shm_cursor, 128);
+FORMAT_AT(shm_cursor, name, 96);
+FORMAT_IS(shm_ring, FORMAT_RING_DATA);
+FORMAT_AT(shm_ring, tail, 8);
+FORMAT_AT(shm_ring, reclaim, 128);
+FORMAT_AT(shm_ring, producer, 256);
+FORMAT_AT(shm_ring, data, 384);
+FORMAT_AT(shm_ring, space, 512);
+FORMAT_AT(shm_ring, cursor, 640);
 _Static_assert(sizeof(shm_atomic_u64) == 8 && _Alignof(shm_atomic_u64) == 8, "format: u64");
 
 /* Two libraries of one format whose layouts differ all the same refuse each other. */

@@ -258,6 +258,30 @@ static int still_named(int fd, const char *path)
 	       own.st_ino == named.st_ino;
 }
 
+/* Wake who sleeps in the obsolete segment behind @fd, as far as it can be read. */
+static void wake_all(int fd)
+{
+	struct layout *layout = calloc(1, sizeof(*layout));
+	const struct shm_header *h;
+	char *base;
+
+	if (!layout)
+		return;
+	h = &layout->header;
+	/* -ESTALE comes last: all else has been checked then. */
+	if (layout_read(layout, fd) == -ESTALE && h->total_size <= SIZE_MAX / 2) {
+		base = mmap(NULL, (size_t)h->total_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		if (base != MAP_FAILED) {
+			for (uint32_t i = 0; i < h->objects; i++)
+				if (h->directory[i].size >= FORMAT_PAGE)
+					kind_wake(base + h->directory[i].offset, &h->directory[i]);
+			munmap(base, (size_t)h->total_size);
+		}
+	}
+	layout_free(layout);
+	free(layout);
+}
+
 static int unlink_path(const struct shr_path *path)
 {
 	struct flock lock = {
@@ -288,6 +312,8 @@ static int unlink_path(const struct shr_path *path)
 		err = write_all(fd, &one, sizeof(one), offsetof(struct shm_header, obsolete));
 	if (!err && unlink(path->path) < 0)
 		err = shr_fail(errno, "cannot remove %.200s: %s", path->path, strerror(errno));
+	if (!err)
+		wake_all(fd);
 close_fd:
 	close(fd);
 	return err;

@@ -7,5 +7,6 @@
 #include <shmring/map.h>
 #include <shmring/segment.h>
 #include <shmring/schema.h>
+#include <shmring/ring.h>
 
 #endif

@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * L4, rings: records of any length from producers to a consumer, in order,
+ * through shared memory.
+ *
+ *	producer: reserve -> write into the payload -> commit (or abort)
+ *	consumer: next -> read the payload in place -> release
+ *
+ * A record is published where it lies: commit is one store, and next looks at
+ * one word. The consumer of this version is one cursor, durable and gating: it
+ * keeps its place when its process is gone, and producers wait for it.
+ *
+ * After a SIGKILL of anybody at any instruction:
+ *   - every committed record is delivered, whole and in order;
+ *   - with several producers a record that was reserved and not committed is
+ *     skipped, and counted (shr_ring_status.skipped); with a single producer it
+ *     never existed, and the takeover is counted (producer_takeovers);
+ *   - records that the dead consumer was given and had not released are
+ *     delivered again, marked SHR_RECORD_REDELIVERED and counted.
+ * Others go on at once; nobody is declared dead by time.
+ *
+ * Positions count bytes, free-running, and wrap at 2^64.
+ *
+ * Threads. A ring handle may be shared by threads; a producer or a cursor is
+ * one thread's at a time.
+ *
+ * Trust. Peers can write the memory. What they spoil is answered by -EBADMSG,
+ * never by an access outside the ring; but a payload that next hands out in
+ * place can change while it is read: copy it with shr_cursor_read() from peers
+ * that are not trusted.
+ */
+#ifndef SHMRING_RING_H
+#define SHMRING_RING_H
+
+#include <shmring/base.h>
+#include <shmring/schema.h>
+#include <shmring/segment.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct shr_ring;
+struct shr_producer;
+struct shr_cursor;
+
+/* For shr_ring_options.flags. */
+#define SHR_RING_SINGLE_PRODUCER 1 /* one at a time: no claim lock, faster */
+
+#define SHR_CAPACITY_MIN 256		   /* bytes */
+#define SHR_CAPACITY_MAX ((uint64_t)1 << 40) /* bytes */
+
+struct shr_ring_options {
+	size_t struct_size; /* sizeof(struct shr_ring_options) */
+	uint32_t flags;	    /* SHR_RING_* */
+	uint32_t reserved;
+	uint64_t capacity; /* bytes, a power of two; 0: 1 MiB */
+	/*
+	 * Largest payload in bytes, at most capacity / 2 - 8; 0: what history
+	 * leaves, capacity / 4 - 8.
+	 */
+	uint64_t max_record;
+	/*
+	 * Bytes behind the consumer that stay readable for tools, not available
+	 * to producers; 0: half the capacity, or less where max_record needs it.
+	 */
+	uint64_t history;
+	const struct shr_schema *schema; /* of the records; NULL: untyped */
+	uint64_t first_position;	 /* multiple of 8; for tests of wrap */
+};
+
+/*
+ * Fill @object for shr_segment_create() with a ring @name of @options.
+ *
+ * Returns:  0, or -EINVAL capacity, max_record or history not possible
+ * Since:    0.1
+ */
+SHR_API int shr_ring_describe(struct shr_object *object, const char *name,
+			      const struct shr_ring_options *options);
+
+/*
+ * The ring @object_name of an attached segment. @schema is the program's own
+ * (SHR_SCHEMA_OF), NULL for a ring of untyped bytes. *@ring must be NULL. The
+ * segment must stay attached until the ring is closed.
+ *
+ * Returns:  0, or -ENOENT no such object, -EPROTOTYPE not a ring, or records
+ *                 of another type (the sentence names the member), -EBADMSG
+ * Since:    0.1
+ */
+SHR_API int shr_ring_attach(struct shr_ring **ring, struct shr_segment *segment,
+			    const char *object_name, const struct shr_schema *schema);
+
+/*
+ * In one call: the segment @name that holds one ring, named "ring". @mode
+ * "+<" attaches to it; "+>" creates it if it is absent. With an existing one
+ * capacity and the like of @options are not looked at; the schema is.
+ * @segment_options may be NULL. *@ring must be NULL.
+ *
+ * Returns:  0, or what shr_segment_create(), shr_segment_attach() and
+ *           shr_ring_attach() say
+ * Since:    0.1
+ */
+SHR_API int shr_ring_open(struct shr_ring **ring, const char *name, const char *mode,
+			  const struct shr_ring_options *options,
+			  const struct shr_segment_options *segment_options);
+
+/*
+ * Close; of a ring from shr_ring_open() detach the segment too. Its producers
+ * and cursors must be closed, else -EBUSY. NULL is allowed. Since 0.1.
+ */
+SHR_API int shr_ring_close(struct shr_ring *ring);
+
+/* The segment that the ring lies in. Since 0.1. */
+SHR_API struct shr_segment *shr_ring_segment(const struct shr_ring *ring);
+
+/* Largest payload in bytes. Since 0.1. */
+SHR_API uint64_t shr_ring_max_record(const struct shr_ring *ring);
+
+/* Bytes of the record area. Since 0.1. */
+SHR_API uint64_t shr_ring_capacity(const struct shr_ring *ring);
+
+struct shr_ring_status {
+	uint64_t tail;	    /* the next record will be here, or after the wrap */
+	uint64_t position;  /* the consumer has released all below */
+	uint64_t delivered; /* it has been given all below */
+	uint64_t reclaim;   /* oldest position still readable */
+	uint64_t skipped;   /* records reserved and never committed, passed over */
+	uint64_t redelivered; /* deliveries of a record that was delivered before */
+	uint32_t producer;  /* single producer: its member number, 0 if none */
+	uint32_t consumer;  /* the member number of the consumer, 0 if none */
+	uint64_t producer_takeovers; /* single producers that died and were replaced */
+	uint64_t consumer_takeovers; /* consumers, likewise */
+	uint64_t lock_repairs;	     /* claim locks taken over from the dead (mod 65,536) */
+};
+
+/*
+ * A look at the ring, each number true at some time during the call. With a
+ * single producer it walks the records that are not released to find the tail.
+ *
+ * Threads:  any.  Returns: 0, or -EBADMSG, -ECHILD.  Since: 0.1
+ */
+SHR_API int shr_ring_stat(const struct shr_ring *ring, struct shr_ring_status *stat);
+
+/* --- Producers ------------------------------------------------------------ */
+
+/*
+ * The hot prefix of a producer handle, version SHR_HOT_VERSION. It is public
+ * so that reserve and commit compile into their caller; programs do not touch
+ * it. A library with another version refuses the handle's open.
+ */
+#define SHR_HOT_VERSION 1
+
+typedef uint64_t shr_word_ __attribute__((aligned(8))); /* i386: 4 unless told */
+
+struct shr_producer {
+	uint8_t *data;
+	uint64_t mask;
+	uint64_t min_record; /* of the schema */
+	uint64_t span;	     /* max_record - min_record */
+	uint64_t tail;	     /* single producer: the next record; else equal to limit */
+	uint64_t limit;	     /* and how far it may reach */
+	shr_word_ *word;     /* of the reserved record; NULL: none is */
+	uint64_t ready;	     /* what commit stores there */
+	uint64_t advance;    /* and how far the tail moves then */
+	uint64_t ready_bits; /* state, owner and type */
+	uint32_t *sleepers;
+};
+
+/*
+ * Open a producer of @ring. *@producer must be NULL.
+ *
+ * Single producer: takes over from a dead one at once, and counts that.
+ *
+ * Returns:  0, or -EBUSY  a single producer, and another lives
+ *                 -EPROTO the library is of another SHR_HOT_VERSION
+ *                 -EBADMSG
+ * Since:    0.1
+ */
+SHR_API int shr_producer_open_version(struct shr_producer **producer, struct shr_ring *ring,
+				      uint32_t hot_version);
+static inline int shr_producer_open(struct shr_producer **producer, struct shr_ring *ring)
+{
+	return shr_producer_open_version(producer, ring, SHR_HOT_VERSION);
+}
+
+/* Close, aborting what is reserved. NULL is allowed. Since 0.1. */
+SHR_API int shr_producer_close(struct shr_producer *producer);
+
+/*
+ * A tag of 16 bits that the records reserved from now on carry, 0 at first:
+ * shr_record.type. Its meaning is the program's. Since 0.1.
+ */
+SHR_API int shr_producer_set_type(struct shr_producer *producer, uint16_t type);
+
+/* Publish only the first @size bytes of what was reserved. Since 0.1. */
+SHR_API int shr_producer_commit_size(struct shr_producer *producer, size_t size);
+
+/* Give the reservation up. With several producers it is counted as skipped. Since 0.1. */
+SHR_API int shr_producer_abort(struct shr_producer *producer);
+
+/*
+ * Reserve, waiting for space until @deadline_ns (CLOCK_MONOTONIC, see
+ * shr_deadline_ns()). Spins briefly, then sleeps.
+ *
+ * Returns:  as reserve, but for -EAGAIN: -ETIMEDOUT, -EINTR a signal came
+ *           while it slept
+ * Since:    0.1
+ */
+SHR_API int shr_producer_reserve_until(struct shr_producer *producer, size_t size, void **payload,
+				       int64_t deadline_ns);
+
+/* Reserve, copy @size bytes from @data, commit. Since 0.1. */
+SHR_API int shr_producer_write(struct shr_producer *producer, const void *data, size_t size);
+SHR_API int shr_producer_write_until(struct shr_producer *producer, const void *data, size_t size,
+				     int64_t deadline_ns);
+
+/* --- The consumer --------------------------------------------------------- */
+
+#define SHR_RECORD_REDELIVERED 1 /* an earlier consumer was given it, and did not release it */
+
+struct shr_record {
+	const void *payload; /* 8-byte aligned; valid until released */
+	size_t size;	     /* bytes of it */
+	uint64_t position;   /* of the record in the ring */
+	uint16_t type;	     /* shr_producer_set_type() */
+	uint16_t flags;	     /* SHR_RECORD_* */
+	uint16_t member;     /* number of the producer's member */
+	uint16_t reserved;
+};
+
+struct shr_cursor {
+	uint8_t *data;
+	uint64_t mask;
+	uint64_t max_record;
+	uint64_t next;	  /* position to be looked at */
+	uint64_t again;	  /* records below were delivered before */
+	uint64_t skips;	  /* passed over since the last release */
+	uint64_t reclaim; /* oldest position kept */
+	uint64_t history;
+	shr_word_ *shared_position; /* what is released, for everybody */
+	shr_word_ *shared_delivered;
+};
+
+/*
+ * Open the ring's consumer. *@cursor must be NULL. @name is NULL or "default".
+ * Starts at the first record that was not released.
+ *
+ * Returns:  0, or -EBUSY   a living process is the consumer
+ *                 -ENOENT  no cursor of that name
+ *                 -EPROTO, -EBADMSG
+ * Since:    0.1
+ */
+SHR_API int shr_cursor_open_version(struct shr_cursor **cursor, struct shr_ring *ring,
+				    const char *name, uint32_t hot_version);
+static inline int shr_cursor_open(struct shr_cursor **cursor, struct shr_ring *ring,
+				  const char *name)
+{
+	return shr_cursor_open_version(cursor, ring, name, SHR_HOT_VERSION);
+}
+
+/*
+ * Close. What was delivered and not released is delivered again to the next
+ * consumer. NULL is allowed. Since 0.1.
+ */
+SHR_API int shr_cursor_close(struct shr_cursor *cursor);
+
+/* Next, waiting until @deadline_ns. -ETIMEDOUT, -EINTR. Since 0.1. */
+SHR_API int shr_cursor_next_until(struct shr_cursor *cursor, struct shr_record *record,
+				  int64_t deadline_ns);
+
+/*
+ * Copy the next record to @buffer of @size bytes, and release it (and all that
+ * is held). record->payload is @buffer then, record->size the record's bytes.
+ *
+ * Returns:  as next, or -EMSGSIZE: record->size bytes are needed, and the
+ *           record is still the next one
+ * Since:    0.1
+ */
+SHR_API int shr_cursor_read(struct shr_cursor *cursor, void *buffer, size_t size,
+			    struct shr_record *record);
+SHR_API int shr_cursor_read_until(struct shr_cursor *cursor, void *buffer, size_t size,
+				  struct shr_record *record, int64_t deadline_ns);
+
+/* --- The hot calls, inline; each is a symbol of the library too ------------ */
+
+#define SHR_LIKELY_(condition) __builtin_expect(!!(condition), 1)
+
+/* Bits of a record's word: length 32, type 16, state 4, owner 10, 0 2. */
+#define SHR_WORD_READY_ ((uint64_t)2 << 48)
+#define SHR_WORD_STATE_ ((uint64_t)15 << 48)
+
+/* Their parts that are not inline. Not for programs. */
+SHR_API int shr_producer_reserve_slow(struct shr_producer *producer, size_t size, void **payload);
+SHR_API int shr_producer_commit_slow(struct shr_producer *producer);
+SHR_API int shr_producer_wake_slow(struct shr_producer *producer);
+SHR_API int shr_cursor_next_slow(struct shr_cursor *cursor, struct shr_record *record);
+SHR_API int shr_cursor_release_slow(struct shr_cursor *cursor);
+
+/*
+ * Reserve @size bytes at the tail. On success *@payload points into the
+ * mapping, 8-byte aligned, until commit or abort. What is in it is not
+ * specified: write every byte. One reservation a producer at a time.
+ *
+ * In a ring with a schema @size is at least the record's; more is a tail of
+ * bytes without a type.
+ *
+ * Progress: bounded; waits only for a claim in progress (a few stores), or for
+ *           proof that who claims is dead; -EAGAIN if it is alive and stopped.
+ * Returns:  0, or -EAGAIN   full
+ *                 -EMSGSIZE @size is over shr_ring_max_record()
+ *                 -EINVAL   @size is under the schema's
+ *                 -EBUSY    a reservation is open
+ *                 -ESTALE   the segment is obsolete
+ *                 -EBADMSG  the ring is corrupt
+ *                 -ECHILD
+ * Since:    0.1
+ */
+SHR_API inline int shr_producer_reserve(struct shr_producer *producer, size_t size, void **payload)
+{
+	uint64_t total = ((uint64_t)size + 15) & ~(uint64_t)7;
+	uint64_t index = producer->tail & producer->mask;
+
+	if (SHR_LIKELY_(size - producer->min_record <= producer->span &&
+			total <= producer->limit - producer->tail &&
+			index + total <= producer->mask + 1 && !producer->word)) {
+		producer->word = (shr_word_ *)(void *)(producer->data + index);
+		producer->ready = producer->ready_bits | size;
+		producer->advance = total;
+		*payload = producer->data + index + 8;
+		return 0;
+	}
+	return shr_producer_reserve_slow(producer, size, payload);
+}
+
+/*
+ * Publish what was reserved. Wait-free, but for a system call if the consumer
+ * sleeps.
+ *
+ * Returns:  0, or -EINVAL nothing is reserved, -ECHILD
+ * Since:    0.1
+ */
+SHR_API inline int shr_producer_commit(struct shr_producer *producer)
+{
+	if (SHR_LIKELY_(producer->word != NULL)) {
+		/*
+		 * commit:A. Release: payload before READY. Pairs with next:A.
+		 * Sequentially consistent: READY before the look at sleepers.
+		 * Pairs with sleep:A.
+		 */
+		__atomic_store_n(producer->word, producer->ready, __ATOMIC_SEQ_CST);
+		producer->tail += producer->advance;
+		producer->word = NULL;
+		if (SHR_LIKELY_(!__atomic_load_n(producer->sleepers, __ATOMIC_SEQ_CST)))
+			return 0;
+		return shr_producer_wake_slow(producer);
+	}
+	return shr_producer_commit_slow(producer);
+}
+
+/*
+ * The next record, in place. May be called again before release: several
+ * records can be held.
+ *
+ * Progress: bounded. At a record whose producer has died it mends the ring.
+ * Returns:  0, or -EAGAIN  nothing committed is there
+ *                 -ESTALE  the same, and the segment is obsolete
+ *                 -EBADMSG the ring is corrupt; this cursor stays where it is
+ *                 -ECHILD
+ * Since:    0.1
+ */
+SHR_API inline int shr_cursor_next(struct shr_cursor *cursor, struct shr_record *record)
+{
+	uint64_t index = cursor->next & cursor->mask, word, size, total;
+
+	if (SHR_LIKELY_((int64_t)(cursor->again - cursor->next) <= 0 && cursor->data != NULL)) {
+		/* next:A. Acquire: READY before payload. Pairs with commit:A. */
+		word = __atomic_load_n((shr_word_ *)(void *)(cursor->data + index),
+				       __ATOMIC_ACQUIRE);
+		size = word & 0xffffffffu;
+		total = (size + 15) & ~(uint64_t)7;
+		if (SHR_LIKELY_((word & SHR_WORD_STATE_) == SHR_WORD_READY_ &&
+				size <= cursor->max_record && index + total <= cursor->mask + 1)) {
+			record->payload = cursor->data + index + 8;
+			record->size = (size_t)size;
+			record->position = cursor->next;
+			record->type = (uint16_t)(word >> 32);
+			record->flags = 0;
+			record->member = (uint16_t)(word >> 52 & 1023);
+			record->reserved = 0;
+			cursor->next += total;
+			/* Relaxed: for who comes after this process, or only looks. */
+			__atomic_store_n(cursor->shared_delivered, cursor->next, __ATOMIC_RELAXED);
+			return 0;
+		}
+	}
+	return shr_cursor_next_slow(cursor, record);
+}
+
+/*
+ * Release every record that next has returned so far. Their payloads must not
+ * be used any more.
+ *
+ * Returns:  0, or -EBADMSG, -ECHILD
+ * Since:    0.1
+ */
+SHR_API inline int shr_cursor_release(struct shr_cursor *cursor)
+{
+	if (SHR_LIKELY_(cursor->data != NULL && !cursor->skips)) {
+		/* release:A. Release: payload read before it is given back. */
+		__atomic_store_n(cursor->shared_position, cursor->next, __ATOMIC_RELEASE);
+		if (SHR_LIKELY_(cursor->next - cursor->reclaim <= cursor->history))
+			return 0;
+	}
+	return shr_cursor_release_slow(cursor);
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

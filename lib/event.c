@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/* L3: event. The protocol is in event.h. */
+#include "event.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifdef SYS_futex /* its time is the kernel's long, whatever time_t is */
+#define FUTEX_CALL SYS_futex
+struct futex_time {
+	long seconds, ns;
+};
+#else
+#define FUTEX_CALL SYS_futex_time64
+struct futex_time {
+	int64_t seconds, ns;
+};
+#endif
+
+int64_t event_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+uint32_t event_prepare(struct shm_event *event)
+{
+	uint32_t sequence = atomic_load_explicit(&event->sequence, memory_order_acquire);
+
+	/* sleep:A. Sequentially consistent: before the second look. Pairs with commit:A. */
+	atomic_exchange_explicit(&event->sleepers, 1, memory_order_seq_cst);
+	return sequence;
+}
+
+int event_sleep(struct shm_event *event, uint32_t sequence, int64_t timeout_ns)
+{
+	struct futex_time timeout;
+
+	if (timeout_ns <= 0)
+		return 0;
+	timeout.seconds = (long)(timeout_ns / 1000000000);
+	timeout.ns = (long)(timeout_ns % 1000000000);
+	if (syscall(FUTEX_CALL, (void *)&event->sequence, FUTEX_WAIT, sequence, &timeout, NULL, 0) < 0 &&
+	    errno == EINTR)
+		return -EINTR;
+	return 0;
+}
+
+void event_wake(struct shm_event *event)
+{
+	atomic_exchange_explicit(&event->sleepers, 0, memory_order_seq_cst);
+	atomic_fetch_add_explicit(&event->sequence, 1, memory_order_seq_cst);
+	syscall(FUTEX_CALL, (void *)&event->sequence, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}

@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * L4: producers: reserve, commit, abort. The protocol is at the top of ring.c.
+ *
+ * A single producer keeps tail and limit to itself and reserves without a
+ * shared store. With several, tail == limit in the hot prefix, so that every
+ * reserve comes here and claims under the lock.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "error.h"
+#include "handle.h"
+#include "ring_core.h"
+
+struct producer {
+	struct shr_producer hot;
+	uint32_t tag; /* 0 in a child */
+	struct shr_ring *ring;
+	uint64_t clean;	   /* as last read */
+	uint64_t position; /* of the reserved record, several producers */
+};
+
+static struct producer *own(struct shr_producer *hot)
+{
+	return (struct producer *)hot;
+}
+
+static int corrupt(uint64_t tail, uint64_t clean)
+{
+	return shr_fail(EBADMSG, "the ring is corrupt: tail %llu, clean %llu",
+			(unsigned long long)tail, (unsigned long long)clean);
+}
+
+/* Have @need bytes and a word of zeroes from @tail on, as far as this handle knows. */
+static int have_space(struct producer *p, uint64_t tail, uint64_t need)
+{
+	const struct ring_view *view = &p->ring->view;
+
+	if ((int64_t)(p->clean - tail) >= (int64_t)(need + 8))
+		return 0;
+	/* reserve:A. Acquire: zeroes before stores into them. Pairs with clean:A. */
+	p->clean = atomic_load_explicit(&view->shm->clean, memory_order_acquire);
+	if (!ring_clean_possible(view, tail, p->clean))
+		return corrupt(tail, p->clean);
+	return p->clean - tail >= need + 8 ? 0 : -EAGAIN;
+}
+
+/* Bytes to the end of the lap at @tail if @total does not fit there, else 0. */
+static uint64_t pad_for(const struct ring_view *view, uint64_t tail, uint64_t total)
+{
+	uint64_t rest = view->capacity - (tail & (view->capacity - 1));
+
+	return total > rest ? rest : 0;
+}
+
+static int reserve_single(struct producer *p, uint64_t total)
+{
+	const struct ring_view *view = &p->ring->view;
+	struct shr_producer *hot = &p->hot;
+	uint64_t pad = pad_for(view, hot->tail, total);
+	int err = have_space(p, hot->tail, pad + total);
+
+	if (err)
+		return err;
+	hot->limit = p->clean - 8;
+	if (pad) {
+		/* commit:A, of no record; a consumer sleeps on until the next one. */
+		atomic_store_explicit(ring_word(view, hot->tail),
+				      WORD_MAKE(WORD_PAD, p->ring->me, 0, pad - 8),
+				      memory_order_release);
+		hot->tail += pad;
+	}
+	return 0;
+}
+
+/* The claim lock is held. Never two words for one tail store. */
+static uint64_t claim(const struct producer *p, uint64_t tail, uint64_t length, uint32_t type)
+{
+	const struct ring_view *view = &p->ring->view;
+
+	atomic_store_explicit(ring_word(view, tail),
+			      WORD_MAKE(WORD_BUSY, p->ring->me, type, length),
+			      memory_order_relaxed);
+	/* Release: BUSY before tail. Pairs with the sweep's load of tail. */
+	atomic_store_explicit(&view->shm->tail, tail + RECORD_TOTAL(length), memory_order_release);
+	return tail + RECORD_TOTAL(length);
+}
+
+static int reserve_several(struct producer *p, size_t size, uint64_t total)
+{
+	const struct ring_view *view = &p->ring->view;
+	uint64_t tail, pad;
+	int err = claim_lock(p->ring, CLAIM_LIVE_NS);
+
+	if (err)
+		return err;
+	tail = atomic_load_explicit(&view->shm->tail, memory_order_relaxed);
+	if (tail & 7) {
+		claim_unlock(p->ring);
+		return corrupt(tail, 0);
+	}
+	pad = pad_for(view, tail, total);
+	err = have_space(p, tail, pad + total);
+	if (!err && (int64_t)(p->clean - tail) > (int64_t)view->capacity)
+		err = corrupt(tail, p->clean);
+	if (err) {
+		claim_unlock(p->ring);
+		return err;
+	}
+	if (pad) {
+		uint64_t at = tail;
+
+		tail = claim(p, tail, pad - 8, WORD_CLAIM_PAD);
+		atomic_store_explicit(ring_word(view, at),
+				      WORD_MAKE(WORD_PAD, p->ring->me, 0, pad - 8),
+				      memory_order_release);
+	}
+	p->position = tail;
+	claim(p, tail, size, 0);
+	claim_unlock(p->ring);
+	p->hot.word = (shr_word_ *)(void *)(view->data + (tail & p->hot.mask));
+	p->hot.ready = p->hot.ready_bits | size;
+	p->hot.advance = 0;
+	return 0;
+}
+
+int shr_producer_reserve_slow(struct shr_producer *hot, size_t size, void **payload)
+{
+	struct producer *p = own(hot);
+	uint64_t total = RECORD_TOTAL(size);
+	int err;
+
+	if (p->tag != PRODUCER_TAG)
+		return shr_fail(ECHILD, HANDLE_CHILD);
+	if (hot->word)
+		return shr_fail(EBUSY, "a record is reserved already: commit or abort it first");
+	if (size > p->ring->view.max_record)
+		return shr_fail(EMSGSIZE, "a record of %zu bytes is over the ring's largest, %llu", size,
+				(unsigned long long)p->ring->view.max_record);
+	if (size < hot->min_record)
+		return shr_fail(EINVAL, "%zu bytes are less than the type's %llu", size,
+				(unsigned long long)hot->min_record);
+	err = ring_stale(p->ring, 0);
+	if (err)
+		return err;
+	if (!p->ring->view.single) {
+		err = reserve_several(p, size, total);
+	} else {
+		err = reserve_single(p, total);
+		if (!err)
+			return shr_producer_reserve(hot, size, payload);
+	}
+	if (!err)
+		*payload = (uint8_t *)hot->word + 8;
+	return err;
+}
+
+int shr_producer_commit_slow(struct shr_producer *hot)
+{
+	if (own(hot)->tag != PRODUCER_TAG)
+		return shr_fail(ECHILD, HANDLE_CHILD);
+	return shr_fail(EINVAL, "nothing is reserved");
+}
+
+int shr_producer_wake_slow(struct shr_producer *hot)
+{
+	if (own(hot)->tag != PRODUCER_TAG)
+		return shr_fail(ECHILD, HANDLE_CHILD);
+	event_wake(&own(hot)->ring->view.shm->data);
+	return 0;
+}
+
+static int open_reservation(struct producer *p)
+{
+	if (p->tag != PRODUCER_TAG)
+		return shr_fail(ECHILD, HANDLE_CHILD);
+	return p->hot.word ? 0 : shr_fail(EINVAL, "nothing is reserved");
+}
+
+int shr_producer_commit_size(struct shr_producer *hot, size_t size)
+{
+	struct producer *p = own(hot);
+	uint64_t total = RECORD_TOTAL(size), reserved = WORD_LENGTH(hot->ready), rest;
+	int err = open_reservation(p);
+
+	if (err)
+		return err;
+	if (size > reserved)
+		return shr_fail(EMSGSIZE, "%zu bytes are over the %llu reserved", size,
+				(unsigned long long)reserved);
+	if (size < hot->min_record)
+		return shr_fail(EINVAL, "%zu bytes are less than the type's %llu", size,
+				(unsigned long long)hot->min_record);
+	rest = RECORD_TOTAL(reserved) - total;
+	if (p->ring->view.single) {
+		/* I1: what is not of this record is zero again before it is seen. */
+		memset((uint8_t *)hot->word + total, 0, (size_t)rest);
+		hot->advance = total;
+	} else if (rest) {
+		/* BUSY covers it until commit:A makes the record shorter. */
+		atomic_store_explicit(ring_word(&p->ring->view, p->position + total),
+				      WORD_MAKE(WORD_PAD, p->ring->me, 0, rest - 8),
+				      memory_order_relaxed);
+	}
+	hot->ready = hot->ready - reserved + size;
+	return shr_producer_commit(hot);
+}
+
+int shr_producer_abort(struct shr_producer *hot)
+{
+	struct producer *p = own(hot);
+	int err = open_reservation(p);
+
+	if (err)
+		return err;
+	if (p->ring->view.single) {
+		memset(hot->word, 0, (size_t)hot->advance);
+		hot->word = NULL;
+		return 0;
+	}
+	/* commit:A, of no record: a consumer may sleep before it. */
+	atomic_store_explicit(ring_word(&p->ring->view, p->position),
+			      WORD_MAKE(WORD_SKIP, p->ring->me, 0, WORD_LENGTH(hot->ready)),
+			      memory_order_seq_cst);
+	hot->word = NULL;
+	event_notify(&p->ring->view.shm->data);
+	return 0;
+}
+
+/* The role is held: find the tail, and undo what a dead producer left beyond it. */
+static int resume_single(struct producer *p)
+{
+	const struct ring_view *view = &p->ring->view;
+	uint64_t tail, clean;
+	int err = ring_walk(view, &tail);
+
+	if (err)
+		return err;
+	clean = atomic_load_explicit(&view->shm->clean, memory_order_acquire); /* reserve:A */
+	if (!ring_clean_possible(view, tail, clean))
+		return corrupt(tail, clean);
+	ring_zero(view, tail, clean);
+	p->clean = clean;
+	p->hot.tail = tail;
+	p->hot.limit = clean - 8;
+	return 0;
+}
+
+int shr_producer_open_version(struct shr_producer **result, struct shr_ring *ring, uint32_t version)
+{
+	struct producer *p;
+	int err;
+
+	if (!result || *result)
+		return shr_fail(result ? EBUSY : EINVAL, "the handle is in use, or none");
+	if (!ring || ring->tag != RING_TAG)
+		return shr_fail(ECHILD, HANDLE_CHILD);
+	if (version != SHR_HOT_VERSION)
+		return shr_fail(EPROTO, "compiled for inline calls of version %u, the library has %u",
+				version, SHR_HOT_VERSION);
+	p = handle_alloc(sizeof(*p));
+	if (!p)
+		return shr_fail(ENOMEM, "out of memory");
+	p->ring = ring;
+	p->hot.data = ring->view.data;
+	p->hot.mask = ring->view.capacity - 1;
+	p->hot.min_record = ring->min_record;
+	p->hot.span = ring->view.max_record - ring->min_record;
+	p->hot.ready_bits = WORD_MAKE(WORD_READY, ring->me, 0, 0);
+	p->hot.sleepers = (uint32_t *)&ring->view.shm->data.sleepers;
+	if (ring->view.single) {
+		err = ring_role_take(ring, &ring->view.shm->producer);
+		if (err)
+			goto free_handle;
+		err = resume_single(p);
+		if (err)
+			goto leave_role;
+	} else {
+		p->clean = atomic_load_explicit(&ring->view.shm->clean, memory_order_acquire);
+	}
+	p->tag = PRODUCER_TAG;
+	atomic_fetch_add(&ring->users, 1);
+	*result = &p->hot;
+	return 0;
+leave_role:
+	ring_role_leave(ring, &ring->view.shm->producer);
+free_handle:
+	handle_free(p, sizeof(*p));
+	return err;
+}
+
+int shr_producer_close(struct shr_producer *hot)
+{
+	struct producer *p;
+
+	if (!hot)
+		return 0;
+	p = own(hot);
+	if (p->tag == PRODUCER_TAG) {
+		if (hot->word)
+			shr_producer_abort(hot);
+		if (p->ring->view.single)
+			ring_role_leave(p->ring, &p->ring->view.shm->producer);
+		atomic_fetch_sub(&p->ring->users, 1);
+	}
+	handle_free(p, sizeof(*p));
+	return 0;
+}
+
+int shr_producer_set_type(struct shr_producer *hot, uint16_t type)
+{
+	struct producer *p = own(hot);
+
+	if (p->tag != PRODUCER_TAG)
+		return shr_fail(ECHILD, HANDLE_CHILD);
+	hot->ready_bits = WORD_MAKE(WORD_READY, p->ring->me, type, 0);
+	return 0;
+}
+
+struct reserve_attempt {
+	struct shr_producer *producer;
+	size_t size;
+	void **payload;
+};
+
+static int reserve_again(void *argument)
+{
+	struct reserve_attempt *attempt = argument;
+
+	return shr_producer_reserve(attempt->producer, attempt->size, attempt->payload);
+}
+
+int shr_producer_reserve_until(struct shr_producer *hot, size_t size, void **payload,
+			       int64_t deadline_ns)
+{
+	struct reserve_attempt attempt = {hot, size, payload};
+	const int64_t slice = EVENT_SLICE_LAST;
+	int err = shr_producer_reserve(hot, size, payload);
+
+	if (err != -EAGAIN)
+		return err;
+	return ring_wait(own(hot)->ring, &own(hot)->ring->view.shm->space, deadline_ns, reserve_again,
+			 &attempt, &slice);
+}
+
+int shr_producer_write(struct shr_producer *hot, const void *data, size_t size)
+{
+	void *payload;
+	int err = shr_producer_reserve(hot, size, &payload);
+
+	if (err)
+		return err;
+	memcpy(payload, data, size);
+	return shr_producer_commit(hot);
+}
+
+int shr_producer_write_until(struct shr_producer *hot, const void *data, size_t size,
+			     int64_t deadline_ns)
+{
+	void *payload;
+	int err = shr_producer_reserve_until(hot, size, &payload, deadline_ns);
+
+	if (err)
+		return err;
+	memcpy(payload, data, size);
+	return shr_producer_commit(hot);
+}

@@ -1,0 +1,645 @@
+/* SPDX-License-Identifier: MIT */
+/* L4: rings. Records describe themselves; every account is exact. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <shmring/shmring.h>
+
+#include "format.h"
+#include "tap.h"
+
+static char name[100], path[128];
+
+static void setup(void)
+{
+	snprintf(name, sizeof(name), "/shmring-check-ring-%d", (int)getpid());
+	snprintf(path, sizeof(path), "/dev/shm%s", name);
+	unlink(path);
+}
+
+static void teardown(void)
+{
+	unlink(path);
+}
+
+#define MUST(call) ck_assert_msg((call) == 0, "%s: %s", #call, shr_last_error())
+
+static struct shr_ring *ring_make(struct shr_ring_options options)
+{
+	struct shr_ring *ring = NULL;
+
+	options.struct_size = sizeof(options);
+	unlink(path);
+	MUST(shr_ring_open(&ring, name, "+>", &options, NULL));
+	return ring;
+}
+
+static struct shr_ring *ring_again(void)
+{
+	struct shr_ring *ring = NULL;
+
+	MUST(shr_ring_open(&ring, name, "+<", NULL, NULL));
+	return ring;
+}
+
+static struct shr_producer *producer_of(struct shr_ring *ring)
+{
+	struct shr_producer *producer = NULL;
+
+	MUST(shr_producer_open(&producer, ring));
+	return producer;
+}
+
+static struct shr_cursor *cursor_of(struct shr_ring *ring)
+{
+	struct shr_cursor *cursor = NULL;
+
+	MUST(shr_cursor_open(&cursor, ring, NULL));
+	return cursor;
+}
+
+/* A record: who, which, and a fill that both determine. */
+struct head {
+	uint32_t producer;
+	uint32_t size;
+	uint64_t sequence;
+};
+
+static uint64_t mix(uint64_t x)
+{
+	x ^= x >> 31;
+	x *= 0x9e3779b97f4a7c15u;
+	return x ^ x >> 29;
+}
+
+static void fill(void *payload, uint32_t producer, uint64_t sequence, uint32_t size)
+{
+	struct head head = {producer, size, sequence};
+	unsigned char *byte = payload;
+
+	memcpy(byte, &head, size < sizeof(head) ? size : sizeof(head));
+	for (uint32_t i = sizeof(head); i < size; i++)
+		byte[i] = (unsigned char)(mix(sequence + producer) + i);
+}
+
+/* The head of a whole record, or the producer -1. */
+static struct head check(const struct shr_record *record)
+{
+	struct head head, bad = {UINT32_MAX, 0, 0};
+	const unsigned char *byte = record->payload;
+	unsigned char start;
+
+	if (record->size < sizeof(head))
+		return bad;
+	memcpy(&head, byte, sizeof(head));
+	if (head.size != record->size)
+		return bad;
+	start = (unsigned char)mix(head.sequence + head.producer);
+	for (uint32_t i = sizeof(head); i < head.size; i++)
+		if (byte[i] != (unsigned char)(start + i))
+			return bad;
+	return head;
+}
+
+START_TEST(records_pass_in_order_of_every_size)
+{
+	struct shr_ring *ring = ring_make((struct shr_ring_options){.capacity = 4096, .flags = _i});
+	struct shr_producer *producer = producer_of(ring);
+	struct shr_cursor *cursor = cursor_of(ring);
+	struct shr_record record;
+	void *payload;
+
+	ck_assert_int_eq(shr_cursor_next(cursor, &record), -EAGAIN);
+	ck_assert_int_eq(shr_producer_commit(producer), -EINVAL);
+	for (uint32_t size = 16; size <= shr_ring_max_record(ring); size++) {
+		MUST(shr_producer_set_type(producer, (uint16_t)size));
+		MUST(shr_producer_reserve(producer, size, &payload));
+		ck_assert_int_eq(shr_producer_reserve(producer, size, &payload), -EBUSY);
+		fill(payload, 1, size, size);
+		ck_assert_int_eq(shr_cursor_next(cursor, &record), -EAGAIN);
+		MUST(shr_producer_commit(producer));
+		MUST(shr_cursor_next(cursor, &record));
+		ck_assert_uint_eq(check(&record).sequence, size);
+		ck_assert_uint_eq(record.type, (uint16_t)size);
+		ck_assert_uint_eq(record.member, 1);
+		MUST(shr_cursor_release(cursor));
+	}
+	ck_assert_int_eq(shr_producer_reserve(producer, shr_ring_max_record(ring) + 1, &payload),
+			 -EMSGSIZE);
+	ck_assert_int_eq(shr_ring_close(ring), -EBUSY);
+	shr_producer_close(producer);
+	shr_cursor_close(cursor);
+	MUST(shr_ring_close(ring));
+}
+END_TEST
+
+/* Capacity 256: every start modulo the ring, every size, full and empty again. */
+START_TEST(every_offset_wraps)
+{
+	static const uint64_t firsts[] = {0, ((uint64_t)1 << 32) - 64, (uint64_t)0 - 64};
+
+	for (int f = 0; f < 3; f++)
+		for (uint64_t start = 0; start < 256; start += 8)
+			for (uint32_t size = 16; size <= 120; size += 13) {
+				struct shr_ring *ring = ring_make((struct shr_ring_options){
+					.capacity = 256, .flags = _i, .max_record = 120,
+					.first_position = firsts[f] + start});
+				struct shr_producer *producer = producer_of(ring);
+				struct shr_cursor *cursor = cursor_of(ring);
+				struct shr_record record;
+				uint64_t sent = 0, received = 0;
+				unsigned char data[128];
+
+				for (int lap = 0; lap < 6; lap++) {
+					int err;
+
+					for (;;) {
+						fill(data, 7, sent, size);
+						err = shr_producer_write(producer, data, size);
+						if (err)
+							break;
+						sent++;
+					}
+					ck_assert_int_eq(err, -EAGAIN);
+					while (!(err = shr_cursor_next(cursor, &record))) {
+						ck_assert_uint_eq(check(&record).sequence, received);
+						received++;
+						MUST(shr_cursor_release(cursor));
+					}
+					ck_assert_int_eq(err, -EAGAIN);
+					ck_assert_uint_eq(sent, received);
+				}
+				ck_assert_uint_ge(sent, 6);
+				shr_producer_close(producer);
+				shr_cursor_close(cursor);
+				MUST(shr_ring_close(ring));
+			}
+}
+END_TEST
+
+START_TEST(abort_and_shorter_commit_leave_no_trace)
+{
+	struct shr_ring *ring = ring_make((struct shr_ring_options){.capacity = 4096, .flags = _i});
+	struct shr_producer *producer = producer_of(ring);
+	struct shr_cursor *cursor = cursor_of(ring);
+	struct shr_ring_status stat;
+	struct shr_record record;
+	void *payload;
+
+	for (uint32_t i = 0; i < 200; i++) {
+		MUST(shr_producer_reserve(producer, 200, &payload));
+		memset(payload, 0xff, 200);
+		MUST(shr_producer_abort(producer));
+		MUST(shr_producer_reserve(producer, 200, &payload));
+		memset(payload, 0xff, 200);
+		fill(payload, 1, i, 16 + i % 180);
+		MUST(shr_producer_commit_size(producer, 16 + i % 180));
+		MUST(shr_cursor_next(cursor, &record));
+		ck_assert_uint_eq(check(&record).sequence, i);
+		MUST(shr_cursor_release(cursor));
+		ck_assert_int_eq(shr_cursor_next(cursor, &record), -EAGAIN);
+	}
+	MUST(shr_ring_stat(ring, &stat));
+	ck_assert_uint_eq(stat.skipped, _i ? 0 : 200);
+	shr_producer_close(producer);
+	shr_cursor_close(cursor);
+	MUST(shr_ring_close(ring));
+}
+END_TEST
+
+START_TEST(held_records_come_again_to_the_next_consumer)
+{
+	struct shr_ring *ring = ring_make((struct shr_ring_options){.flags = _i});
+	struct shr_producer *producer = producer_of(ring);
+	struct shr_cursor *cursor = cursor_of(ring);
+	struct shr_ring_status stat;
+	struct shr_record record;
+	char data[64];
+
+	for (uint32_t i = 0; i < 5; i++) {
+		fill(data, 1, i, 64);
+		MUST(shr_producer_write(producer, data, 64));
+	}
+	MUST(shr_cursor_next(cursor, &record));
+	MUST(shr_cursor_release(cursor));
+	MUST(shr_cursor_next(cursor, &record));
+	MUST(shr_cursor_next(cursor, &record));
+	shr_cursor_close(cursor);
+	cursor = cursor_of(ring);
+	for (uint32_t i = 1; i < 5; i++) {
+		MUST(shr_cursor_read(cursor, data, sizeof(data), &record));
+		ck_assert_uint_eq(check(&record).sequence, i);
+		ck_assert_uint_eq(record.flags, i < 3 ? SHR_RECORD_REDELIVERED : 0);
+	}
+	MUST(shr_ring_stat(ring, &stat));
+	ck_assert_uint_eq(stat.redelivered, 2);
+	ck_assert_uint_eq(stat.position, stat.tail);
+	shr_producer_close(producer);
+	shr_cursor_close(cursor);
+	MUST(shr_ring_close(ring));
+}
+END_TEST
+
+START_TEST(read_into_a_small_buffer_loses_nothing)
+{
+	struct shr_ring *ring = ring_make((struct shr_ring_options){.flags = _i});
+	struct shr_producer *producer = producer_of(ring);
+	struct shr_cursor *cursor = cursor_of(ring);
+	struct shr_record record;
+	char data[64];
+
+	fill(data, 1, 9, 64);
+	MUST(shr_producer_write(producer, data, 64));
+	ck_assert_int_eq(shr_cursor_read(cursor, data, 63, &record), -EMSGSIZE);
+	ck_assert_uint_eq(record.size, 64);
+	MUST(shr_cursor_read(cursor, data, 64, &record));
+	ck_assert_uint_eq(check(&record).sequence, 9);
+	shr_producer_close(producer);
+	shr_cursor_close(cursor);
+	MUST(shr_ring_close(ring));
+}
+END_TEST
+
+START_TEST(impossible_geometry_is_refused)
+{
+	struct shr_object object;
+	struct shr_ring_options o = {.struct_size = sizeof(o)};
+
+	o.capacity = 1000;
+	ck_assert_int_eq(shr_ring_describe(&object, "r", &o), -EINVAL);
+	o.capacity = 128;
+	ck_assert_int_eq(shr_ring_describe(&object, "r", &o), -EINVAL);
+	o.capacity = 4096;
+	o.max_record = 2041;
+	ck_assert_int_eq(shr_ring_describe(&object, "r", &o), -EINVAL);
+	o.max_record = 2040;
+	MUST(shr_ring_describe(&object, "r", &o));
+	ck_assert_uint_eq(object.param[2], 0);
+	o.history = 8;
+	ck_assert_int_eq(shr_ring_describe(&object, "r", &o), -EINVAL);
+	o.history = 0;
+	o.first_position = 4;
+	ck_assert_int_eq(shr_ring_describe(&object, "r", &o), -EINVAL);
+	o.first_position = 0;
+	o.flags = 8;
+	ck_assert_int_eq(shr_ring_describe(&object, "r", &o), -EINVAL);
+	o.flags = 0;
+	ck_assert_int_eq(shr_ring_describe(&object, "", &o), -EINVAL);
+}
+END_TEST
+
+struct one {
+	uint64_t a;
+};
+struct other {
+	uint32_t a, b;
+};
+SHR_SCHEMA(one, 1, a);
+SHR_SCHEMA(other, 1, a, b);
+
+START_TEST(records_of_another_type_are_refused)
+{
+	struct shr_ring *ring = ring_make((struct shr_ring_options){.schema = SHR_SCHEMA_OF(one)});
+	struct shr_ring *b = NULL;
+	struct shr_ring_options o = {.struct_size = sizeof(o), .schema = SHR_SCHEMA_OF(other)};
+	struct shr_producer *producer = producer_of(ring);
+	void *payload;
+
+	ck_assert_int_eq(shr_ring_open(&b, name, "+>", &o, NULL), -EPROTOTYPE);
+	ck_assert_ptr_nonnull(strstr(shr_last_error(), "other"));
+	ck_assert_int_eq(shr_ring_open(&b, name, "+<", NULL, NULL), -EPROTOTYPE);
+	ck_assert_int_eq(shr_producer_reserve(producer, 7, &payload), -EINVAL);
+	MUST(shr_producer_reserve(producer, 8, &payload));
+	shr_producer_close(producer);
+	MUST(shr_ring_close(ring));
+}
+END_TEST
+
+START_TEST(one_owner_a_role_and_none_in_a_child)
+{
+	struct shr_ring *ring = ring_make((struct shr_ring_options){.flags = SHR_RING_SINGLE_PRODUCER});
+	struct shr_ring *b = ring_again();
+	struct shr_producer *producer = producer_of(ring), *p2 = NULL;
+	struct shr_cursor *cursor = cursor_of(ring), *c2 = NULL;
+	struct shr_record record;
+	void *payload;
+	int status;
+
+	ck_assert_int_eq(shr_producer_open(&p2, b), -EBUSY);
+	ck_assert_int_eq(shr_cursor_open(&c2, b, NULL), -EBUSY);
+	ck_assert_int_eq(shr_cursor_open(&c2, ring, NULL), -EBUSY);
+	ck_assert_int_eq(shr_cursor_open(&c2, ring, "none"), -ENOENT);
+	ck_assert_int_eq(shr_producer_open_version(&p2, b, 99), -EPROTO);
+	if (!fork())
+		_exit(!(shr_producer_reserve(producer, 8, &payload) == -ECHILD &&
+			shr_producer_commit(producer) == -ECHILD &&
+			shr_cursor_next(cursor, &record) == -ECHILD &&
+			shr_cursor_release(cursor) == -ECHILD &&
+			shr_producer_write_until(producer, "", 1, 0) == -ECHILD &&
+			shr_cursor_next_until(cursor, &record, 0) == -ECHILD &&
+			shr_producer_close(producer) == 0 && shr_cursor_close(cursor) == 0 &&
+			shr_ring_close(ring) == 0));
+	wait(&status);
+	ck_assert_int_eq(status, 0);
+	shr_producer_close(producer);
+	shr_cursor_close(cursor);
+	p2 = producer_of(b);
+	c2 = cursor_of(b);
+	shr_producer_close(p2);
+	shr_cursor_close(c2);
+	MUST(shr_ring_close(b));
+	MUST(shr_ring_close(ring));
+}
+END_TEST
+
+START_TEST(unlink_ends_both_ends_after_the_last_record)
+{
+	struct shr_ring *ring = ring_make((struct shr_ring_options){.flags = _i});
+	struct shr_producer *producer = producer_of(ring);
+	struct shr_cursor *cursor;
+	struct shr_record record;
+	int status, ready[2];
+	char byte = 0;
+	pid_t pid;
+
+	fill(&byte, 1, 1, 1);
+	MUST(shr_producer_write(producer, &byte, 1));
+	ck_assert_int_eq(pipe(ready), 0);
+	pid = fork();
+	if (!pid) {
+		struct shr_ring *b = ring_again();
+
+		cursor = cursor_of(b);
+		if (shr_cursor_next_until(cursor, &record, SHR_FOREVER) ||
+		    shr_cursor_release(cursor) || write(ready[1], "x", 1) != 1)
+			_exit(1);
+		_exit(shr_cursor_next_until(cursor, &record, SHR_FOREVER) == -ESTALE ? 0 : 2);
+	}
+	ck_assert_int_eq(read(ready[0], &byte, 1), 1);
+	usleep(20000);
+	MUST(shr_segment_unlink(name));
+	waitpid(pid, &status, 0);
+	ck_assert_int_eq(status, 0);
+	ck_assert_int_eq(shr_producer_write_until(producer, &byte, 1, 0), _i ? 0 : -ESTALE);
+	shr_producer_close(producer);
+	MUST(shr_ring_close(ring));
+}
+END_TEST
+
+START_TEST(waits_end_at_their_deadline)
+{
+	struct shr_ring *ring = ring_make((struct shr_ring_options){.capacity = 256, .flags = _i});
+	struct shr_producer *producer = producer_of(ring);
+	struct shr_cursor *cursor = cursor_of(ring);
+	struct shr_record record;
+	int64_t before = shr_deadline_ns(0);
+	int err;
+
+	ck_assert_int_eq(shr_cursor_next_until(cursor, &record, shr_deadline_ns(20000000)), -ETIMEDOUT);
+	ck_assert_int_ge(shr_deadline_ns(0) - before, 20000000);
+	while (!(err = shr_producer_write(producer, "12345678", 8)))
+		;
+	ck_assert_int_eq(err, -EAGAIN);
+	before = shr_deadline_ns(0);
+	ck_assert_int_eq(shr_producer_write_until(producer, "12345678", 8, shr_deadline_ns(20000000)),
+			 -ETIMEDOUT);
+	ck_assert_int_ge(shr_deadline_ns(0) - before, 20000000);
+	shr_producer_close(producer);
+	shr_cursor_close(cursor);
+	MUST(shr_ring_close(ring));
+}
+END_TEST
+
+/* --- Across processes ------------------------------------------------------ */
+
+static uint32_t size_of(uint64_t sequence)
+{
+	return 16 + (uint32_t)(mix(sequence) % (sequence % 64 ? 48 : 4081));
+}
+
+/* @next: where to begin, and where the writer tells how far it has come. */
+static void produce(uint32_t number, uint64_t count, _Atomic uint64_t *next)
+{
+	struct shr_ring *ring = NULL;
+	struct shr_producer *producer = NULL;
+	void *payload;
+
+	if (shr_ring_open(&ring, name, "+<", NULL, NULL) || shr_producer_open(&producer, ring))
+		_exit(1);
+	for (uint64_t i = *next; i < count; i++) {
+		uint32_t size = size_of(i);
+
+		if (shr_producer_reserve_until(producer, size, &payload, SHR_FOREVER))
+			_exit(2);
+		fill(payload, number, i, size);
+		if (shr_producer_commit(producer))
+			_exit(3);
+		*next = i + 1;
+	}
+	shr_producer_close(producer);
+	shr_ring_close(ring);
+	_exit(0);
+}
+
+#define RECORDS 10000000
+
+START_TEST(ten_million_records_between_processes)
+{
+	int producers = _i;
+	struct shr_ring *ring = ring_make((struct shr_ring_options){
+		.capacity = 1 << 18,
+		.flags = producers == 1 ? SHR_RING_SINGLE_PRODUCER : 0,
+		.first_position = (uint64_t)0 - (1 << 20)});
+	struct shr_cursor *cursor = cursor_of(ring);
+	_Atomic uint64_t *begin = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+				       -1, 0);
+	uint64_t expected[2] = {0, 0};
+	struct shr_ring_status stat;
+	int status;
+
+	for (int i = 0; i < producers; i++)
+		if (!fork())
+			produce((uint32_t)i, RECORDS / (uint64_t)producers, &begin[i * 16]);
+	for (uint64_t i = 0; i < RECORDS; i++) {
+		struct shr_record record;
+		struct head head;
+
+		MUST(shr_cursor_next_until(cursor, &record, shr_deadline_ns(20000000000)));
+		head = check(&record);
+		if (head.producer >= (uint32_t)producers || head.sequence != expected[head.producer])
+			ck_abort_msg("record %llu of producer %u", (unsigned long long)head.sequence,
+				     head.producer);
+		expected[head.producer]++;
+		MUST(shr_cursor_release(cursor));
+	}
+	for (int i = 0; i < producers; i++) {
+		wait(&status);
+		ck_assert_int_eq(status, 0);
+	}
+	MUST(shr_ring_stat(ring, &stat));
+	ck_assert_uint_eq(stat.skipped, 0);
+	ck_assert_uint_eq(stat.position, stat.tail);
+	shr_cursor_close(cursor);
+	MUST(shr_ring_close(ring));
+}
+END_TEST
+
+/* What survives the killed: how far each has come. */
+struct account {
+	_Atomic uint64_t next[2];     /* producers: committed at least all below */
+	_Atomic uint64_t received[2]; /* consumer: the highest released, + 1 */
+	_Atomic uint64_t error;
+};
+
+static void consume(struct account *account)
+{
+	struct shr_ring *ring = NULL;
+	struct shr_cursor *cursor = NULL;
+	struct shr_record record;
+	uint64_t seen[2];
+
+	if (shr_ring_open(&ring, name, "+<", NULL, NULL) || shr_cursor_open(&cursor, ring, NULL)) {
+		account->error = 1;
+		_exit(1);
+	}
+	seen[0] = account->received[0];
+	seen[1] = account->received[1];
+	for (;;) {
+		struct head head;
+
+		if (shr_cursor_next_until(cursor, &record, SHR_FOREVER))
+			account->error = 2;
+		head = check(&record);
+		if (head.producer > 1)
+			account->error = 3;
+		else if (head.sequence == seen[head.producer])
+			seen[head.producer]++;
+		else if (head.sequence + 1 != seen[head.producer] ||
+			 !(record.flags & SHR_RECORD_REDELIVERED))
+			account->error = 4; /* a gap, or twice and not marked */
+		if (account->error)
+			_exit(1);
+		account->received[head.producer & 1] = seen[head.producer & 1];
+		if (shr_cursor_release(cursor))
+			account->error = 5;
+	}
+}
+
+static pid_t start(struct account *account, int who)
+{
+	pid_t pid = fork();
+
+	if (!pid && who == 2)
+		consume(account);
+	if (!pid) {
+		/* A killed one committed next, or next + 1 of which it could not tell. */
+		produce((uint32_t)who, UINT64_MAX, &account->next[who]);
+	}
+	return pid;
+}
+
+/*
+ * The record that the killed producer was at is committed or is not: the ring
+ * tells, by walking it, where a single number cannot.
+ */
+static void settle(struct account *account, struct shr_ring *ring, int who)
+{
+	struct shr_cursor *cursor = NULL;
+	struct shr_record record;
+	uint64_t last = account->received[who];
+
+	MUST(shr_cursor_open(&cursor, ring, NULL));
+	/* Looks at all that is left, and releases nothing. */
+	for (;;) {
+		int err = shr_cursor_next_until(cursor, &record, shr_deadline_ns(30000000));
+		struct head head;
+
+		if (err == -ETIMEDOUT)
+			break;
+		ck_assert_msg(err == 0, "%d %s", err, shr_last_error());
+		head = check(&record);
+		ck_assert_uint_lt(head.producer, 2);
+		if (head.producer == (uint32_t)who && head.sequence >= last)
+			last = head.sequence + 1;
+	}
+	shr_cursor_close(cursor);
+	ck_assert_uint_ge(last, account->next[who]); /* nothing committed is lost */
+	ck_assert_uint_le(last, account->next[who] + 1);
+	account->next[who] = last;
+}
+
+/*
+ * Kill the consumer and a producer, at random moments, and replace them. After
+ * each round all that was committed must be there: received or in the ring.
+ */
+START_TEST(killed_at_random_and_nothing_is_lost)
+{
+	int single = _i, rounds = 500;
+	struct shr_ring *ring = ring_make((struct shr_ring_options){
+		.capacity = 1 << 15, .flags = single ? SHR_RING_SINGLE_PRODUCER : 0});
+	struct account *account = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+				       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct shr_ring_status stat;
+	unsigned kills = 0;
+
+	srand((unsigned)single + 1);
+	for (int round = 0; round < rounds; round++) {
+		pid_t pid[3] = {start(account, 0), single ? 0 : start(account, 1), start(account, 2)};
+
+		usleep(500 + (unsigned)(rand() % 4000));
+		for (int i = 2; i >= 0; i--) {
+			int at = (i + round) % 3, status;
+
+			if (!pid[at])
+				continue;
+			kill(pid[at], SIGKILL);
+			waitpid(pid[at], &status, 0);
+			ck_assert_msg(WIFSIGNALED(status), "%d ended by itself: %x, error %d", at,
+				      status, (int)account->error);
+			kills++;
+		}
+		ck_assert_uint_eq(account->error, 0);
+		settle(account, ring, 0);
+		if (!single)
+			settle(account, ring, 1);
+	}
+	ck_assert_uint_gt(account->received[0], (uint64_t)rounds);
+	MUST(shr_ring_stat(ring, &stat));
+	if (single)
+		ck_assert_uint_eq(stat.skipped, 0);
+	ck_assert_uint_le(stat.skipped, kills); /* at most one a killed producer */
+	ck_assert_uint_le(stat.producer_takeovers, (unsigned)rounds);
+	ck_assert_uint_le(stat.consumer_takeovers, (unsigned)rounds);
+	ck_assert_uint_gt(stat.consumer_takeovers, 0);
+	MUST(shr_ring_close(ring));
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("ring");
+	TCase *tc = tcase_create("ring");
+
+	tcase_set_timeout(tc, 200);
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_loop_test(tc, records_pass_in_order_of_every_size, 0, 2);
+	tcase_add_loop_test(tc, every_offset_wraps, 0, 2);
+	tcase_add_loop_test(tc, abort_and_shorter_commit_leave_no_trace, 0, 2);
+	tcase_add_loop_test(tc, held_records_come_again_to_the_next_consumer, 0, 2);
+	tcase_add_loop_test(tc, read_into_a_small_buffer_loses_nothing, 0, 2);
+	tcase_add_test(tc, impossible_geometry_is_refused);
+	tcase_add_test(tc, records_of_another_type_are_refused);
+	tcase_add_test(tc, one_owner_a_role_and_none_in_a_child);
+	tcase_add_loop_test(tc, unlink_ends_both_ends_after_the_last_record, 0, 2);
+	tcase_add_loop_test(tc, waits_end_at_their_deadline, 0, 2);
+	tcase_add_loop_test(tc, ten_million_records_between_processes, 1, 3);
+	tcase_add_loop_test(tc, killed_at_random_and_nothing_is_lost, 0, 2);
+	suite_add_tcase(suite, tc);
+	return tap_run(suite);
+}
