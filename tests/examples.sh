@@ -1,0 +1,30 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# The README's two programs, run as the README says.
+name=/shmring-examples-$$
+trap 'rm -f "/dev/shm$name"' EXIT
+echo 1..5
+n=0
+case_is() { # description, got, wanted
+	n=$((n + 1))
+	if [ "$2" = "$3" ]; then echo "ok $n - $1"; else
+		echo "not ok $n - $1"
+		printf '%s\n' "$2" | sed 's/^/# got: /'
+	fi
+}
+case_is "no segment is an error with a sentence" \
+	"$(./minimal-consumer $name 2>&1; echo $?)" \
+	"minimal-consumer: cannot open /dev/shm$name: No such file or directory
+1"
+case_is "the producer writes" "$(./minimal-producer $name 2>&1; echo $?)" 0
+case_is "the consumer prints what it wrote" "$(./minimal-consumer $name 2>&1; echo $?)" \
+	"0: 20.5 in the kitchen
+1: 21.5 in the kitchen
+2: 22.5 in the kitchen
+0"
+case_is "each record once" "$(./minimal-consumer $name 2>&1; echo $?)" 0
+truncate -s 100 "/dev/shm$name"
+case_is "a truncated segment is an error with a sentence" \
+	"$(./minimal-consumer $name 2>&1; echo $?)" \
+	"minimal-consumer: truncated: 100 bytes are too short for a segment
+1"
