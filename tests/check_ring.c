@@ -490,6 +490,79 @@ START_TEST(ten_million_records_between_processes)
 }
 END_TEST
 
+/* A child that reserves, scribbles over all of it, and is killed before it commits. */
+static void die_with_a_reservation(void)
+{
+	int ready[2], status;
+	char byte;
+	pid_t pid;
+
+	ck_assert_int_eq(pipe(ready), 0);
+	pid = fork();
+	if (!pid) {
+		struct shr_ring *ring = NULL;
+		struct shr_producer *producer = NULL;
+		void *payload;
+
+		if (shr_ring_open(&ring, name, "+<", NULL, NULL) ||
+		    shr_producer_open(&producer, ring) ||
+		    shr_producer_reserve(producer, 500, &payload))
+			_exit(1);
+		memset(payload, 0xff, 500);
+		if (write(ready[1], "x", 1) == 1)
+			for (;;)
+				pause();
+		_exit(1);
+	}
+	close(ready[1]);
+	ck_assert_int_eq(read(ready[0], &byte, 1), 1);
+	kill(pid, SIGKILL);
+	waitpid(pid, &status, 0);
+	close(ready[0]);
+}
+
+/*
+ * 0: several producers, the slot is taken again. 1: single producer.
+ * 2: several, the slot stays dead and the consumer mends.
+ */
+START_TEST(a_reservation_of_the_dead_is_skipped_or_never_was)
+{
+	struct shr_ring *ring = ring_make((struct shr_ring_options){
+		.capacity = 4096, .flags = _i == 1 ? SHR_RING_SINGLE_PRODUCER : 0});
+	struct shr_cursor *cursor = cursor_of(ring);
+	struct shr_producer *producer;
+	struct shr_ring *b = ring;
+	struct shr_ring_status stat;
+	struct shr_record record;
+	char data[16];
+
+	die_with_a_reservation();
+	if (_i == 0) {
+		usleep(50000); /* the kernel drops the dead one's mapping */
+		b = ring_again();
+		ck_assert_int_eq(shr_segment_member(shr_ring_segment(b)), 2);
+	}
+	producer = producer_of(b);
+	for (uint32_t i = 0; i < 40; i++) {
+		fill(data, 1, i, 16);
+		MUST(shr_producer_write(producer, data, 16));
+		MUST(shr_cursor_next_until(cursor, &record, shr_deadline_ns(10000000000)));
+		ck_assert_uint_eq(check(&record).sequence, i);
+		ck_assert_uint_eq(record.member, _i == 0 ? 2 : 1);
+		MUST(shr_cursor_release(cursor));
+		ck_assert_int_eq(shr_cursor_next(cursor, &record), -EAGAIN);
+	}
+	MUST(shr_ring_stat(ring, &stat));
+	ck_assert_uint_eq(stat.skipped, _i == 1 ? 0 : 1);
+	ck_assert_uint_eq(stat.producer_takeovers, _i == 1 ? 1 : 0);
+	shr_producer_close(producer);
+	shr_cursor_close(cursor);
+	if (b != ring)
+		MUST(shr_ring_close(b));
+	MUST(shr_ring_close(ring));
+}
+END_TEST
+
 /* What survives the killed: how far each has come. */
 struct account {
 	_Atomic uint64_t next[2];     /* producers: committed at least all below */
@@ -638,6 +711,7 @@ int main(void)
 	tcase_add_test(tc, one_owner_a_role_and_none_in_a_child);
 	tcase_add_loop_test(tc, unlink_ends_both_ends_after_the_last_record, 0, 2);
 	tcase_add_loop_test(tc, waits_end_at_their_deadline, 0, 2);
+	tcase_add_loop_test(tc, a_reservation_of_the_dead_is_skipped_or_never_was, 0, 3);
 	tcase_add_loop_test(tc, ten_million_records_between_processes, 1, 3);
 	tcase_add_loop_test(tc, killed_at_random_and_nothing_is_lost, 0, 2);
 	suite_add_tcase(suite, tc);
