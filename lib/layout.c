@@ -204,13 +204,18 @@ int layout_read(struct layout *layout, int fd)
 				       "was changed");
 	if (!err)
 		err = decode_schemas(layout, schemas);
-	if (!err && atomic_load_explicit(&h->obsolete, memory_order_relaxed))
-		err = shr_fail(ESTALE, "obsolete: it was unlinked or replaced");
 free_schemas:
 	free(schemas);
 	if (err)
 		layout_free(layout);
 	return err;
+}
+
+int layout_current(const struct layout *layout)
+{
+	return atomic_load_explicit(&layout->header.obsolete, memory_order_relaxed)
+		       ? shr_fail(ESTALE, "obsolete: it was unlinked or replaced")
+		       : 0;
 }
 
 void layout_free(struct layout *layout)

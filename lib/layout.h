@@ -19,9 +19,12 @@ struct layout {
 /*
  * Read and check the segment behind @fd. On success layout_free() it.
  * -ENODATA, -EMEDIUMTYPE, -EILSEQ, -EPROTONOSUPPORT, -EUCLEAN, -EBADMSG,
- * -EPROTO, -ESTALE: see shr_segment_attach().
+ * -EPROTO: see shr_segment_attach(). An obsolete one reads like any other.
  */
 int layout_read(struct layout *layout, int fd);
+
+/* 0, or -ESTALE if the segment was obsolete when it was read. */
+int layout_current(const struct layout *layout);
 
 /* Only: is the file one of ours, of whatever version? 0 or -EMEDIUMTYPE. */
 int layout_magic(int fd);

@@ -47,6 +47,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "boot.h"
+
 struct fork_entry {
 	struct fork_entry *next;
 	int door, life;
@@ -240,14 +242,13 @@ static uint64_t own_start_time(void)
 static void introduce(struct shm_member *member, const char *role)
 {
 	struct timespec now;
-	struct stat st;
 	int fd;
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	member->attaches++;
 	member->pid = (uint32_t)getpid();
 	member->start_time = own_start_time();
-	member->pid_namespace = stat("/proc/self/ns/pid", &st) < 0 ? 0 : st.st_ino;
+	member->pid_namespace = boot_pid_namespace();
 	member->attached_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 	memset(member->comm, 0, sizeof(member->comm));
 	memset(member->role, 0, sizeof(member->role));

@@ -29,6 +29,7 @@
 #include <shmring/segment.h>
 
 #include "attached.h"
+#include "boot.h"
 #include "error.h"
 #include "map_file.h"
 #include "member.h"
@@ -79,9 +80,7 @@ static int check_object(const struct shr_object *objects, size_t i)
 
 static void fill_identity(struct shm_header *h)
 {
-	char text[40] = "";
 	struct timespec now;
-	int fd, digits = 0;
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	h->created_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
@@ -89,20 +88,7 @@ static void fill_identity(struct shm_header *h)
 	while (!h->epoch)
 		if (getrandom(&h->epoch, sizeof(h->epoch), 0) < 0 && errno != EINTR)
 			h->epoch = h->created_ns ^ ((uint64_t)getpid() << 40);
-	fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return;
-	if (read(fd, text, 36) != 36)
-		text[0] = '\0';
-	close(fd);
-	for (const char *at = text; *at; at++) {
-		int digit = *at >= 'a' ? *at - 'a' + 10 : *at - '0';
-
-		if (*at == '-' || digits == 32)
-			continue;
-		h->boot_id[digits / 2] |= (uint8_t)(digits % 2 ? digit : digit << 4);
-		digits++;
-	}
+	boot_id(h->boot_id);
 }
 
 /* Lay out the objects after the member table and the schemas. */
@@ -205,6 +191,9 @@ static int attach_door(struct shr_segment **result, int door, const struct shr_p
 	err = layout_read(&segment->layout, door);
 	if (err)
 		goto free_handle;
+	err = layout_current(&segment->layout);
+	if (err)
+		goto free_layout;
 	if (segment->layout.header.total_size > SIZE_MAX / 2) {
 		err = shr_fail(EOVERFLOW, "the segment is larger than this process can map");
 		goto free_layout;
@@ -268,8 +257,7 @@ static void wake_all(int fd)
 	if (!layout)
 		return;
 	h = &layout->header;
-	/* -ESTALE comes last: all else has been checked then. */
-	if (layout_read(layout, fd) == -ESTALE && h->total_size <= SIZE_MAX / 2) {
+	if (!layout_read(layout, fd) && h->total_size <= SIZE_MAX / 2) {
 		base = mmap(NULL, (size_t)h->total_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 		if (base != MAP_FAILED) {
 			for (uint32_t i = 0; i < h->objects; i++)

@@ -9,35 +9,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <shmring/shmring.h>
-
+#include "fixture.h"
 #include "format.h"
-#include "tap.h"
-
-static char name[100], path[128];
 
 static void setup(void)
 {
-	snprintf(name, sizeof(name), "/shmring-check-ring-%d", (int)getpid());
-	snprintf(path, sizeof(path), "/dev/shm%s", name);
-	unlink(path);
-}
-
-static void teardown(void)
-{
-	unlink(path);
-}
-
-#define MUST(call) ck_assert_msg((call) == 0, "%s: %s", #call, shr_last_error())
-
-static struct shr_ring *ring_make(struct shr_ring_options options)
-{
-	struct shr_ring *ring = NULL;
-
-	options.struct_size = sizeof(options);
-	unlink(path);
-	MUST(shr_ring_open(&ring, name, "+>", &options, NULL));
-	return ring;
+	fixture_setup("ring");
 }
 
 static struct shr_ring *ring_again(void)
@@ -48,63 +25,9 @@ static struct shr_ring *ring_again(void)
 	return ring;
 }
 
-static struct shr_producer *producer_of(struct shr_ring *ring)
-{
-	struct shr_producer *producer = NULL;
-
-	MUST(shr_producer_open(&producer, ring));
-	return producer;
-}
-
-static struct shr_cursor *cursor_of(struct shr_ring *ring)
-{
-	struct shr_cursor *cursor = NULL;
-
-	MUST(shr_cursor_open(&cursor, ring, NULL));
-	return cursor;
-}
-
-/* A record: who, which, and a fill that both determine. */
-struct head {
-	uint32_t producer;
-	uint32_t size;
-	uint64_t sequence;
-};
-
-static uint64_t mix(uint64_t x)
-{
-	x ^= x >> 31;
-	x *= 0x9e3779b97f4a7c15u;
-	return x ^ x >> 29;
-}
-
-static void fill(void *payload, uint32_t producer, uint64_t sequence, uint32_t size)
-{
-	struct head head = {producer, size, sequence};
-	unsigned char *byte = payload;
-
-	memcpy(byte, &head, size < sizeof(head) ? size : sizeof(head));
-	for (uint32_t i = sizeof(head); i < size; i++)
-		byte[i] = (unsigned char)(mix(sequence + producer) + i);
-}
-
-/* The head of a whole record, or the producer -1. */
 static struct head check(const struct shr_record *record)
 {
-	struct head head, bad = {UINT32_MAX, 0, 0};
-	const unsigned char *byte = record->payload;
-	unsigned char start;
-
-	if (record->size < sizeof(head))
-		return bad;
-	memcpy(&head, byte, sizeof(head));
-	if (head.size != record->size)
-		return bad;
-	start = (unsigned char)mix(head.sequence + head.producer);
-	for (uint32_t i = sizeof(head); i < head.size; i++)
-		if (byte[i] != (unsigned char)(start + i))
-			return bad;
-	return head;
+	return check_payload(record->payload, record->size);
 }
 
 START_TEST(records_pass_in_order_of_every_size)

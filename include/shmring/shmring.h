@@ -8,5 +8,6 @@
 #include <shmring/segment.h>
 #include <shmring/schema.h>
 #include <shmring/ring.h>
+#include <shmring/inspect.h>
 
 #endif

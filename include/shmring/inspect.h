@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Looking at a segment from outside, for tools: who is attached, how far the
+ * rings are, what the records say.
+ *
+ * An inspector can disturb nobody: it opens the file read-only, reads it with
+ * pread(2) and never maps it, holds no slot and no lock, and asks who is alive
+ * with F_OFD_GETLK. So it needs only permission to read, a file that is
+ * truncated meanwhile is an error and no SIGBUS, and any file whatever may be
+ * opened: what is not possible is an errno and a sentence.
+ *
+ * What it sees may be gone the next moment. Numbers are each true at some time
+ * during the call; a record is given only if it was whole and in place.
+ *
+ * Threads. A handle and its walks are one thread's at a time.
+ */
+#ifndef SHMRING_INSPECT_H
+#define SHMRING_INSPECT_H
+
+#include <shmring/base.h>
+#include <shmring/ring.h>
+#include <shmring/schema.h>
+#include <shmring/segment.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct shr_inspect;
+struct shr_walk;
+
+/*
+ * Call @each for every file in /dev/shm that starts as a segment does, and for
+ * those that may not be read (@err is -EACCES then, otherwise 0), until it
+ * returns something else than 0. The order is the directory's.
+ *
+ * Returns:  what @each last returned, or -errno of opendir(3)
+ * Since:    0.1
+ */
+SHR_API int shr_inspect_list(int (*each)(const char *name, int err, void *argument),
+			     void *argument);
+
+/*
+ * Open the segment @name to look at. *@inspect must be NULL.
+ *
+ * Returns:  0, or -ENOENT, -EACCES (to read), -ENODATA, -EMEDIUMTYPE, -EILSEQ,
+ *           -EPROTONOSUPPORT, -EUCLEAN, -EBADMSG, -EPROTO, as
+ *           shr_segment_attach() has them. An obsolete segment opens.
+ * Since:    0.1
+ */
+SHR_API int shr_inspect_open(struct shr_inspect **inspect, const char *name);
+
+/* Close; its walks must be closed before. NULL is allowed. Since 0.1. */
+SHR_API void shr_inspect_close(struct shr_inspect *inspect);
+
+struct shr_segment_info {
+	uint32_t format_major, format_minor;
+	uint64_t size; /* bytes */
+	uint64_t epoch;
+	uint64_t created_ns; /* CLOCK_REALTIME */
+	uint32_t creator_pid;
+	uint32_t members;   /* slots of the member table */
+	uint32_t objects;
+	uint32_t obsolete;  /* 1: unlinked, replaced or removed */
+	uint32_t this_boot; /* 1: made since this machine was started */
+	uint32_t reserved;
+};
+
+/* Returns: 0, or -ENODATA truncated since. Since: 0.1 */
+SHR_API int shr_inspect_segment(const struct shr_inspect *inspect, struct shr_segment_info *info);
+
+struct shr_object_info {
+	uint32_t kind;	/* SHR_OBJECT_*, or another of a later version */
+	uint32_t flags; /* by kind */
+	char name[SHR_NAME_MAX + 1];
+	uint64_t offset; /* bytes from the start of the segment */
+	uint64_t size;	 /* bytes */
+	uint64_t schema_hash;
+	const struct shr_schema *schema; /* NULL: untyped. Valid until the inspector is closed */
+	struct shr_ring_options ring;	 /* of a ring: its geometry */
+};
+
+/*
+ * Object @index, from 0.
+ *
+ * Returns:  0, or -ENOENT no object of that index, -EBADMSG its entry is not
+ *                 possible
+ * Since:    0.1
+ */
+SHR_API int shr_inspect_object(const struct shr_inspect *inspect, uint32_t index,
+			       struct shr_object_info *info);
+
+/* Index of the object @name, or -ENOENT. Since 0.1. */
+SHR_API int shr_inspect_find(const struct shr_inspect *inspect, const char *name);
+
+/* What a slot of the member table is. */
+#define SHR_MEMBER_FREE 0
+#define SHR_MEMBER_ALIVE 1   /* its process is attached */
+#define SHR_MEMBER_DEAD 2    /* its process died; the slot's next owner, or whoever waits, mends */
+#define SHR_MEMBER_COMING 3  /* somebody is just attaching, detaching or mending */
+#define SHR_MEMBER_UNKNOWN 4 /* used, and no lock here tells whether it lives */
+
+struct shr_member_info {
+	uint32_t number; /* as in shr_record.member */
+	uint32_t state;	 /* SHR_MEMBER_* */
+	uint32_t pid;	 /* in its own pid namespace, as all that follows for people */
+	uint32_t same_namespace; /* 1: the pid is one of ours */
+	uint64_t start_time;  /* field 22 of /proc/PID/stat: clock ticks since boot */
+	uint64_t attached_ns; /* CLOCK_REALTIME */
+	uint64_t attaches;    /* of this slot since the segment was made */
+	uint64_t detaches;    /* the rest died, but for the one that lives */
+	char command[17];     /* zero terminated; any bytes */
+	char role[17];
+};
+
+/*
+ * Member @number, from 1 to shr_segment_info.members.
+ *
+ * Returns:  0, or -ENOENT, -ENODATA
+ * Since:    0.1
+ */
+SHR_API int shr_inspect_member(const struct shr_inspect *inspect, uint32_t number,
+			       struct shr_member_info *info);
+
+/*
+ * The state of the ring that is object @index. With a single producer its
+ * records that are not released are walked to find the tail.
+ *
+ * Returns:  0, or -ENOENT, -EPROTOTYPE not a ring, -EBADMSG, -ENODATA
+ * Since:    0.1
+ */
+SHR_API int shr_inspect_ring(const struct shr_inspect *inspect, uint32_t index,
+			     struct shr_ring_status *status);
+
+/*
+ * Copy @size bytes of object @index from its byte @offset on.
+ *
+ * Returns:  0, or -ENOENT, -ERANGE outside the object, -ENODATA
+ * Since:    0.1
+ */
+SHR_API int shr_inspect_bytes(const struct shr_inspect *inspect, uint32_t index, uint64_t offset,
+			      void *buffer, size_t size);
+
+/* --- Walking over the records of a ring ------------------------------------- */
+
+/* Where a walk starts. */
+#define SHR_WALK_OLDEST 0 /* what is still there, read by the consumer or not */
+#define SHR_WALK_UNREAD 1 /* what the consumer has not released */
+#define SHR_WALK_NEW 2	  /* what is committed from now on */
+
+#define SHR_WALK_UNCOMMITTED 16 /* or'ed: give records in work and skipped ones too */
+
+#define SHR_STATE_READY 0   /* committed */
+#define SHR_STATE_BUSY 1    /* reserved, not committed yet; no payload */
+#define SHR_STATE_SKIPPED 2 /* reserved, and given up or its owner died; no payload */
+
+struct shr_walk_record {
+	const void *payload; /* a copy, 8-byte aligned; until the next call */
+	uint64_t size;	     /* bytes that the record has */
+	size_t copied;	     /* of them at payload */
+	uint64_t position;
+	uint32_t state; /* SHR_STATE_READY ... */
+	uint16_t type;	/* shr_producer_set_type() */
+	uint16_t member;
+};
+
+/*
+ * Start a walk over the ring that is object @index. @flags is one of
+ * SHR_WALK_*; at most @max_payload bytes of a record are copied. *@walk must
+ * be NULL.
+ *
+ * Returns:  0, or what shr_inspect_ring() says, -EINVAL flags, -ENOMEM
+ * Since:    0.1
+ */
+SHR_API int shr_walk_open(struct shr_walk **walk, const struct shr_inspect *inspect, uint32_t index,
+			  uint32_t flags, size_t max_payload);
+
+/* NULL is allowed. Since 0.1. */
+SHR_API void shr_walk_close(struct shr_walk *walk);
+
+/*
+ * The next record. Producers do not wait for a walk: where they have used the
+ * room again, the walk goes on at the oldest record that is left and counts
+ * the bytes between as lost. Without SHR_WALK_UNCOMMITTED it stops before a
+ * record in work, until that is committed.
+ *
+ * Progress: never waits; a few system calls for each record or gap.
+ * Returns:  0, or -EAGAIN  no more now
+ *                 -EBADMSG the ring is corrupt
+ *                 -ENODATA truncated, -ENOMEM
+ * Since:    0.1
+ */
+SHR_API int shr_walk_next(struct shr_walk *walk, struct shr_walk_record *record);
+
+/* Bytes of the ring that were used again before this walk came there. Since 0.1. */
+SHR_API uint64_t shr_walk_lost(const struct shr_walk *walk);
+
+/* Position of what the next call looks at. Since 0.1. */
+SHR_API uint64_t shr_walk_position(const struct shr_walk *walk);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Looking at a segment from outside: the segment, its objects and members.
+ * walk.c has the rings.
+ *
+ * Only pread(2) on a read-only descriptor, and F_OFD_GETLK, which asks for a
+ * lock and takes none.
+ */
+#include "inspect.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "boot.h"
+#include "error.h"
+#include "map_file.h"
+#include "name.h"
+#include "ring_core.h"
+
+#define READ_TRIES 64
+
+int inspect_read(const struct shr_inspect *inspect, void *buffer, size_t size, uint64_t offset)
+{
+	size_t done = 0;
+
+	while (done < size) {
+		ssize_t n = pread(inspect->fd, (char *)buffer + done, size - done,
+				  (off_t)(offset + done));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return shr_fail(errno, "cannot read the segment: %s", strerror(errno));
+		if (!n)
+			return shr_fail(ENODATA, "truncated: the file ends before byte %llu",
+					(unsigned long long)(offset + size));
+		done += (size_t)n;
+	}
+	return 0;
+}
+
+int inspect_read_u64(const struct shr_inspect *inspect, uint64_t *value, uint64_t offset)
+{
+	uint64_t last, now;
+	int err = inspect_read(inspect, &last, sizeof(last), offset);
+
+	for (int i = 0; i < READ_TRIES && !err; i++) {
+		err = inspect_read(inspect, &now, sizeof(now), offset);
+		if (!err && now == last) {
+			*value = now;
+			return 0;
+		}
+		last = now;
+	}
+	return err ? err : -EAGAIN;
+}
+
+const struct shm_object *inspect_entry(const struct shr_inspect *inspect, uint32_t index)
+{
+	if (index >= inspect->layout.header.objects) {
+		shr_fail(ENOENT, "the segment has no object %u", index);
+		return NULL;
+	}
+	return &inspect->layout.header.directory[index];
+}
+
+/* 0: a segment, -EACCES: may be one, -EMEDIUMTYPE: not one. */
+static int look(const char *file)
+{
+	char path[sizeof(SHM_DIR) + NAME_MAX + 2];
+	struct stat st;
+	int fd, err;
+
+	snprintf(path, sizeof(path), SHM_DIR "/%.*s", NAME_MAX, file);
+	fd = map_open_file(path, O_RDONLY, &st);
+	if (fd < 0)
+		return fd == -EACCES ? -EACCES : -EMEDIUMTYPE;
+	err = layout_magic(fd);
+	close(fd);
+	return err;
+}
+
+int shr_inspect_list(int (*each)(const char *name, int err, void *argument), void *argument)
+{
+	DIR *dir = opendir(SHM_DIR);
+	struct dirent *entry;
+	int result = 0;
+
+	if (!dir)
+		return shr_fail(errno, "cannot list " SHM_DIR ": %s", strerror(errno));
+	while (!result && (entry = readdir(dir))) {
+		char name[NAME_MAX + 2];
+		int err;
+
+		if (entry->d_name[0] == '.')
+			continue;
+		err = look(entry->d_name);
+		snprintf(name, sizeof(name), "/%s", entry->d_name);
+		if (!err || err == -EACCES)
+			result = each(name, err, argument);
+	}
+	closedir(dir);
+	return result;
+}
+
+int shr_inspect_open(struct shr_inspect **result, const char *name)
+{
+	struct shr_inspect *inspect;
+	struct shr_path path;
+	struct stat st;
+	int err;
+
+	if (!result || *result)
+		return shr_fail(result ? EBUSY : EINVAL, "the handle is in use, or none");
+	err = name_resolve(name, &path);
+	if (err)
+		return err;
+	inspect = calloc(1, sizeof(*inspect));
+	if (!inspect)
+		return shr_fail(ENOMEM, "out of memory");
+	inspect->fd = err = map_open_file(path.path, O_RDONLY, &st);
+	if (err < 0)
+		goto free_handle;
+	err = layout_read(&inspect->layout, inspect->fd);
+	if (err)
+		goto close_fd;
+	*result = inspect;
+	return 0;
+close_fd:
+	close(inspect->fd);
+free_handle:
+	free(inspect);
+	return err;
+}
+
+void shr_inspect_close(struct shr_inspect *inspect)
+{
+	if (!inspect)
+		return;
+	close(inspect->fd);
+	layout_free(&inspect->layout);
+	free(inspect);
+}
+
+int shr_inspect_segment(const struct shr_inspect *inspect, struct shr_segment_info *info)
+{
+	const struct shm_header *h = &inspect->layout.header;
+	uint32_t obsolete;
+	uint8_t boot[16];
+	struct stat st;
+	int err = inspect_read(inspect, &obsolete, sizeof(obsolete),
+			       offsetof(struct shm_header, obsolete));
+
+	if (err)
+		return err;
+	if (!obsolete && !fstat(inspect->fd, &st) && !st.st_nlink)
+		obsolete = 1;
+	boot_id(boot);
+	*info = (struct shr_segment_info){.format_major = h->major,
+					  .format_minor = h->minor,
+					  .size = h->total_size,
+					  .epoch = h->epoch,
+					  .created_ns = h->created_ns,
+					  .creator_pid = h->creator_pid,
+					  .members = h->members,
+					  .objects = h->objects,
+					  .obsolete = !!obsolete,
+					  .this_boot = !memcmp(boot, h->boot_id, sizeof(boot))};
+	return 0;
+}
+
+int shr_inspect_object(const struct shr_inspect *inspect, uint32_t index,
+		       struct shr_object_info *info)
+{
+	const struct shm_object *entry = inspect_entry(inspect, index);
+	int err;
+
+	if (!entry)
+		return -ENOENT;
+	if (entry->kind == SHR_OBJECT_RING && (err = ring_entry_check(entry)))
+		return err;
+	*info = (struct shr_object_info){.kind = entry->kind,
+					 .flags = entry->flags,
+					 .offset = entry->offset,
+					 .size = entry->size,
+					 .schema_hash = entry->schema_hash,
+					 .schema = inspect->layout.schema[index]};
+	memcpy(info->name, entry->name, sizeof(info->name));
+	if (entry->kind == SHR_OBJECT_RING)
+		info->ring = (struct shr_ring_options){.struct_size = sizeof(info->ring),
+						       .flags = entry->flags,
+						       .capacity = entry->param[0],
+						       .max_record = entry->param[1],
+						       .history = entry->param[2],
+						       .schema = info->schema,
+						       .first_position = entry->param[3]};
+	return 0;
+}
+
+int shr_inspect_find(const struct shr_inspect *inspect, const char *name)
+{
+	return layout_find(&inspect->layout, name);
+}
+
+/* Does somebody hold the byte of slot @slot? 1, 0, or -errno: no locks here. */
+static int byte_held(const struct shr_inspect *inspect, uint32_t slot)
+{
+	struct flock lock = {.l_type = F_WRLCK,
+			     .l_whence = SEEK_SET,
+			     .l_start = FORMAT_LOCK_BYTE + slot,
+			     .l_len = 1};
+
+	return fcntl(inspect->fd, F_OFD_GETLK, &lock) < 0 ? -errno : lock.l_type != F_UNLCK;
+}
+
+int shr_inspect_member(const struct shr_inspect *inspect, uint32_t number,
+		       struct shr_member_info *info)
+{
+	const struct shm_header *h = &inspect->layout.header;
+	struct shm_member member;
+	uint32_t used;
+	int err, held;
+
+	if (!number || number > h->members)
+		return shr_fail(ENOENT, "the segment has no member %u", number);
+	held = byte_held(inspect, number - 1);
+	err = inspect_read(inspect, &member, sizeof(member),
+			   h->member_offset + (uint64_t)(number - 1) * sizeof(member));
+	if (err)
+		return err;
+	used = atomic_load_explicit(&member.state, memory_order_relaxed) != MEMBER_FREE;
+	*info = (struct shr_member_info){.number = number,
+					 .pid = member.pid,
+					 .same_namespace = member.pid_namespace == boot_pid_namespace(),
+					 .start_time = member.start_time,
+					 .attached_ns = member.attached_ns,
+					 .attaches = member.attaches,
+					 .detaches = member.detaches};
+	if (held < 0)
+		info->state = used ? SHR_MEMBER_UNKNOWN : SHR_MEMBER_FREE;
+	else if (held)
+		info->state = used ? SHR_MEMBER_ALIVE : SHR_MEMBER_COMING;
+	else
+		info->state = used ? SHR_MEMBER_DEAD : SHR_MEMBER_FREE;
+	memcpy(info->command, member.comm, sizeof(member.comm));
+	memcpy(info->role, member.role, sizeof(member.role));
+	return 0;
+}
+
+int shr_inspect_bytes(const struct shr_inspect *inspect, uint32_t index, uint64_t offset,
+		      void *buffer, size_t size)
+{
+	const struct shm_object *entry = inspect_entry(inspect, index);
+
+	if (!entry)
+		return -ENOENT;
+	if (offset > entry->size || size > entry->size - offset)
+		return shr_fail(ERANGE, "object %.47s has %llu bytes", entry->name,
+				(unsigned long long)entry->size);
+	return inspect_read(inspect, buffer, size, entry->offset + offset);
+}

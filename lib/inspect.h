@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* The handle of an inspector, for inspect.c and walk.c. */
+#ifndef LIB_INSPECT_H
+#define LIB_INSPECT_H
+
+#include <shmring/inspect.h>
+
+#include "layout.h"
+
+struct shr_inspect {
+	int fd; /* O_RDONLY */
+	struct layout layout;
+};
+
+/* Read @size bytes at byte @offset of the file: 0, -ENODATA beyond its end, -errno. */
+int inspect_read(const struct shr_inspect *inspect, void *buffer, size_t size, uint64_t offset);
+
+/*
+ * Read a number that others change. pread(2) promises nothing about how it
+ * copies, so it is read until two reads agree; -EAGAIN if they never do.
+ */
+int inspect_read_u64(const struct shr_inspect *inspect, uint64_t *value, uint64_t offset);
+
+/* The directory entry of object @index, or NULL with -ENOENT as last error. */
+const struct shm_object *inspect_entry(const struct shr_inspect *inspect, uint32_t index);
+
+#endif

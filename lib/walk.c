@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Looking at rings from outside, with pread(2) only. The ring's protocol is at
+ * the top of ring.c.
+ *
+ * A record is trusted if, after its bytes were read, reclaim is still not
+ * beyond it: the cleaner stores reclaim before it zeroes, and only what is
+ * zero is written again. The word is read twice, on its own before the payload
+ * and once more with it, so that half a word or half a payload is never given.
+ *
+ *	word; word and payload; reclaim		walk
+ *	reclaim; zeroes; clean			cleaner (cursor.c)
+ *
+ * Progress: each step moves on by a record, or by reclaim, or ends; what a
+ * peer writes can not keep a call longer than one lap.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "error.h"
+#include "inspect.h"
+#include "ring_core.h"
+
+#define MOVED_TRIES 1000 /* looks at a place that changes under the walk */
+#define WORDS 4096	 /* read at a time where only words are of interest */
+
+struct shr_walk {
+	const struct shr_inspect *inspect;
+	struct ring_view view; /* geometry; nothing is mapped */
+	uint64_t shm;	       /* where the ring lies in the file */
+	uint64_t at;
+	uint64_t lost;
+	uint32_t flags;
+	size_t max_payload;
+	size_t room;
+	uint64_t *buffer; /* word, payload */
+};
+
+static uint64_t data_offset(const struct shr_walk *walk, uint64_t position)
+{
+	return walk->shm + FORMAT_RING_DATA + (position & (walk->view.capacity - 1));
+}
+
+static int corrupt(uint64_t position)
+{
+	return shr_fail(EBADMSG, "the ring is corrupt: a record at position %llu is impossible",
+			(unsigned long long)position);
+}
+
+static int ring_number(const struct shr_walk *walk, uint64_t *value, size_t field)
+{
+	return inspect_read_u64(walk->inspect, value, walk->shm + field);
+}
+
+/* The same for people: where it moves too fast to be read twice alike, as it is. */
+static int ring_number_now(const struct shr_walk *walk, uint64_t *value, size_t field)
+{
+	int err = ring_number(walk, value, field);
+
+	return err == -EAGAIN ? inspect_read(walk->inspect, value, 8, walk->shm + field) : err;
+}
+
+static int view_open(struct shr_walk *walk, const struct shr_inspect *inspect, uint32_t index)
+{
+	const struct shm_object *entry = inspect_entry(inspect, index);
+	int err;
+
+	if (!entry)
+		return -ENOENT;
+	if (entry->kind != SHR_OBJECT_RING)
+		return shr_fail(EPROTOTYPE, "object %.47s is not a ring", entry->name);
+	err = ring_entry_check(entry);
+	if (err)
+		return err;
+	*walk = (struct shr_walk){.inspect = inspect, .shm = entry->offset};
+	ring_view_make(&walk->view, NULL, entry, inspect->layout.header.members);
+	return 0;
+}
+
+/* 1 if the place the walk looks at has been cleaned, and it has moved on; 0; -errno. */
+static int overtaken(struct shr_walk *walk)
+{
+	uint64_t reclaim;
+	int err;
+
+	/* The reads before must not come after this one. */
+	atomic_thread_fence(memory_order_seq_cst);
+	err = ring_number(walk, &reclaim, offsetof(struct shm_ring, reclaim));
+	if (err)
+		return err;
+	if (reclaim & 7 || walk->at - reclaim > walk->view.capacity) {
+		if (reclaim & 7 || (int64_t)(reclaim - walk->at) <= 0)
+			return corrupt(reclaim);
+		walk->lost += reclaim - walk->at;
+		walk->at = reclaim;
+		return 1;
+	}
+	return 0;
+}
+
+/* Words of the ring, read many at a time. */
+struct words {
+	uint64_t from, have; /* index and bytes of what is in word[] */
+	uint64_t word[WORDS];
+};
+
+static int word_at(const struct shr_walk *walk, struct words *words, uint64_t *word)
+{
+	uint64_t index = walk->at & (walk->view.capacity - 1);
+	int err = 0;
+
+	if (index < words->from || index - words->from >= words->have) {
+		words->from = index;
+		words->have = walk->view.capacity - index;
+		if (words->have > sizeof(words->word))
+			words->have = sizeof(words->word);
+		err = inspect_read(walk->inspect, words->word, (size_t)words->have,
+				   data_offset(walk, index));
+	}
+	*word = words->word[(index - words->from) / 8];
+	return err;
+}
+
+/* Where a single producer's next record will be: the first word that is zero. */
+static int find_tail(struct shr_walk *walk, struct words *words)
+{
+	uint64_t start = walk->at, word, total;
+	int moved = 0, err;
+
+	words->have = 0;
+	while (walk->at - start <= walk->view.capacity && moved < MOVED_TRIES) {
+		err = word_at(walk, words, &word);
+		if (err)
+			return err;
+		total = ring_record_total(&walk->view, walk->at, word);
+		if (total) {
+			walk->at += total;
+			continue;
+		}
+		err = overtaken(walk);
+		if (err < 0 || (!err && !word))
+			return err;
+		/* It was cleaned under us, or we saw half a word: look again. */
+		words->have = 0;
+		moved++;
+		if (err)
+			continue;
+		err = inspect_read_u64(walk->inspect, &word, data_offset(walk, walk->at));
+		if (err)
+			return err;
+		if (word && !ring_record_total(&walk->view, walk->at, word)) {
+			err = overtaken(walk);
+			if (err <= 0)
+				return err ? err : corrupt(walk->at);
+		}
+	}
+	/* The ring moves as fast as this: the tail was here a moment ago. */
+	err = overtaken(walk);
+	return err < 0 ? err : 0;
+}
+
+static int read_tail(struct shr_walk *walk, uint64_t *tail)
+{
+	struct words *words;
+	int err;
+
+	if (!walk->view.single)
+		return ring_number_now(walk, tail, offsetof(struct shm_ring, tail));
+	err = ring_number_now(walk, &walk->at, offsetof(struct shm_ring, cursor[0].position));
+	if (!err && walk->at & 7)
+		err = corrupt(walk->at);
+	if (err)
+		return err;
+	words = malloc(sizeof(*words));
+	if (!words)
+		return shr_fail(ENOMEM, "out of memory");
+	err = find_tail(walk, words);
+	free(words);
+	if (err == -EAGAIN) /* likewise */
+		err = 0;
+	if (!err)
+		*tail = walk->at;
+	return err;
+}
+
+int shr_inspect_ring(const struct shr_inspect *inspect, uint32_t index,
+		     struct shr_ring_status *status)
+{
+	struct shr_ring_status own = {0};
+	uint64_t producer = 0, consumer = 0, lock = 0;
+	const struct {
+		uint64_t *value;
+		size_t field;
+	} fields[] = {
+		{&producer, offsetof(struct shm_ring, producer)},
+		{&consumer, offsetof(struct shm_ring, cursor[0].role)},
+		{&own.delivered, offsetof(struct shm_ring, cursor[0].delivered)},
+		{&own.position, offsetof(struct shm_ring, cursor[0].position)},
+		{&own.skipped, offsetof(struct shm_ring, cursor[0].skipped)},
+		{&own.redelivered, offsetof(struct shm_ring, cursor[0].redelivered)},
+		{&own.reclaim, offsetof(struct shm_ring, reclaim)},
+		{&lock, offsetof(struct shm_ring, lock)},
+	};
+	struct shr_walk walk;
+	int err = view_open(&walk, inspect, index);
+
+	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]) && !err; i++)
+		err = ring_number_now(&walk, fields[i].value, fields[i].field);
+	if (!err)
+		err = read_tail(&walk, &own.tail);
+	if (err)
+		return err;
+	own.producer = ROLE_MEMBER(producer);
+	own.producer_takeovers = ROLE_TAKEOVERS(producer);
+	own.consumer = ROLE_MEMBER(consumer);
+	own.consumer_takeovers = ROLE_TAKEOVERS(consumer);
+	own.lock_repairs = lock >> 16 & 0xffff;
+	*status = own;
+	return 0;
+}
+
+int shr_walk_open(struct shr_walk **result, const struct shr_inspect *inspect, uint32_t index,
+		  uint32_t flags, size_t max_payload)
+{
+	uint32_t start = flags & ~(uint32_t)SHR_WALK_UNCOMMITTED;
+	struct shr_walk *walk;
+	int err;
+
+	if (!result || *result)
+		return shr_fail(result ? EBUSY : EINVAL, "the handle is in use, or none");
+	if (start > SHR_WALK_NEW)
+		return shr_fail(EINVAL, "unknown flags %u for a walk", flags);
+	walk = malloc(sizeof(*walk));
+	if (!walk)
+		return shr_fail(ENOMEM, "out of memory");
+	err = view_open(walk, inspect, index);
+	if (!err && start == SHR_WALK_NEW)
+		err = read_tail(walk, &walk->at);
+	else if (!err)
+		err = ring_number(walk, &walk->at,
+				  start == SHR_WALK_OLDEST
+					  ? offsetof(struct shm_ring, reclaim)
+					  : offsetof(struct shm_ring, cursor[0].position));
+	if (!err && walk->at & 7)
+		err = corrupt(walk->at);
+	if (err) {
+		free(walk);
+		return err;
+	}
+	walk->flags = flags;
+	walk->max_payload = max_payload;
+	walk->lost = 0;
+	*result = walk;
+	return 0;
+}
+
+void shr_walk_close(struct shr_walk *walk)
+{
+	if (!walk)
+		return;
+	free(walk->buffer);
+	free(walk);
+}
+
+/* Word and payload once more into the buffer. 0, or -EAGAIN: the word is another one. */
+static int read_record(struct shr_walk *walk, uint64_t word, size_t copied)
+{
+	size_t size = sizeof(word) + copied;
+	int err;
+
+	if (walk->room < size) {
+		uint64_t *larger = realloc(walk->buffer, size);
+
+		if (!larger)
+			return shr_fail(ENOMEM, "out of memory for a record of %zu bytes", copied);
+		walk->buffer = larger;
+		walk->room = size;
+	}
+	err = inspect_read(walk->inspect, walk->buffer, size, data_offset(walk, walk->at));
+	return err || walk->buffer[0] == word ? err : -EAGAIN;
+}
+
+static void fill(struct shr_walk_record *record, const struct shr_walk *walk, uint64_t word,
+		 uint32_t state, size_t copied)
+{
+	*record = (struct shr_walk_record){.payload = walk->buffer ? walk->buffer + 1 : NULL,
+					   .size = WORD_LENGTH(word),
+					   .copied = copied,
+					   .position = walk->at,
+					   .state = state,
+					   .type = (uint16_t)WORD_TYPE(word),
+					   .member = (uint16_t)WORD_OWNER(word)};
+	if (state == SHR_STATE_BUSY)
+		record->type = 0;
+}
+
+/*
+ * What is at the walk's place: 1 a record, *@total beyond the place; 0 no
+ * record, *@total likewise; -EAGAIN nothing yet; -ECANCELED it changed under us.
+ */
+static int look(struct shr_walk *walk, struct shr_walk_record *record, uint64_t *total)
+{
+	uint64_t word, tail = walk->at + 8;
+	uint32_t state;
+	size_t copied;
+	int err;
+
+	if (!walk->view.single)
+		err = ring_number(walk, &tail, offsetof(struct shm_ring, tail));
+	else
+		err = 0;
+	if (err == -EAGAIN) /* it moves fast, so it is beyond */
+		tail = walk->at + 8;
+	else if (err)
+		return err;
+	if ((int64_t)(tail - walk->at) <= 0)
+		return -EAGAIN;
+	err = inspect_read_u64(walk->inspect, &word, data_offset(walk, walk->at));
+	if (err)
+		return err == -EAGAIN ? -ECANCELED : err;
+	if (!word)
+		return -EAGAIN;
+	*total = ring_record_total(&walk->view, walk->at, word);
+	if (!*total)
+		return -EBADMSG;
+	state = WORD_STATE(word);
+	if (state == WORD_PAD || (state == WORD_SKIP && !(walk->flags & SHR_WALK_UNCOMMITTED)))
+		return 0;
+	if (state == WORD_BUSY && WORD_TYPE(word) == WORD_CLAIM_PAD)
+		return 0; /* nothing else can become of it */
+	if (state == WORD_BUSY || state == WORD_SKIP) {
+		if (!(walk->flags & SHR_WALK_UNCOMMITTED))
+			return -EAGAIN;
+		fill(record, walk, word, state == WORD_BUSY ? SHR_STATE_BUSY : SHR_STATE_SKIPPED, 0);
+		return 1;
+	}
+	copied = WORD_LENGTH(word) < walk->max_payload ? (size_t)WORD_LENGTH(word)
+						       : walk->max_payload;
+	atomic_thread_fence(memory_order_acquire); /* commit:A, as far as two reads go */
+	err = read_record(walk, word, copied);
+	if (err)
+		return err == -EAGAIN ? -ECANCELED : err;
+	fill(record, walk, word, SHR_STATE_READY, copied);
+	return 1;
+}
+
+int shr_walk_next(struct shr_walk *walk, struct shr_walk_record *record)
+{
+	uint64_t passed = 0;
+	int moved = 0;
+
+	for (;;) {
+		struct shr_walk_record own;
+		uint64_t total = 0;
+		int found = look(walk, &own, &total);
+		int err = found < 0 && found != -EAGAIN && found != -EBADMSG && found != -ECANCELED
+				  ? found
+				  : overtaken(walk);
+
+		if (err < 0)
+			return err;
+		if (err || found == -ECANCELED) {
+			if (++moved > MOVED_TRIES)
+				return -EAGAIN; /* cleaned as fast as it is read */
+			continue;
+		}
+		if (found == -EBADMSG)
+			return corrupt(walk->at);
+		if (found == -EAGAIN)
+			return -EAGAIN;
+		walk->at += total;
+		if (found) {
+			*record = own;
+			return 0;
+		}
+		passed += total;
+		if (passed > walk->view.capacity)
+			return corrupt(walk->at);
+	}
+}
+
+uint64_t shr_walk_lost(const struct shr_walk *walk)
+{
+	return walk->lost;
+}
+
+uint64_t shr_walk_position(const struct shr_walk *walk)
+{
+	return walk->at;
+}
