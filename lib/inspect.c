@@ -24,6 +24,7 @@
 #include "ring_core.h"
 
 #define READ_TRIES 64
+#define STEP ((uint64_t)1 << 40) /* more than a position moves between two reads */
 
 int inspect_read(const struct shr_inspect *inspect, void *buffer, size_t size, uint64_t offset)
 {
@@ -45,20 +46,33 @@ int inspect_read(const struct shr_inspect *inspect, void *buffer, size_t size, u
 	return 0;
 }
 
-int inspect_read_u64(const struct shr_inspect *inspect, uint64_t *value, uint64_t offset)
+static int read_settled(const struct shr_inspect *inspect, uint64_t *value, uint64_t offset, int grows)
 {
-	uint64_t last, now;
+	uint64_t before = UINT64_MAX, last, now;
 	int err = inspect_read(inspect, &last, sizeof(last), offset);
 
 	for (int i = 0; i < READ_TRIES && !err; i++) {
 		err = inspect_read(inspect, &now, sizeof(now), offset);
-		if (!err && now == last) {
-			*value = now;
+		if (err)
+			break;
+		if (now == last || (grows && i && now - last < STEP && last - before < STEP)) {
+			*value = last;
 			return 0;
 		}
+		before = last;
 		last = now;
 	}
 	return err ? err : -EAGAIN;
+}
+
+int inspect_read_u64(const struct shr_inspect *inspect, uint64_t *value, uint64_t offset)
+{
+	return read_settled(inspect, value, offset, 0);
+}
+
+int inspect_read_position(const struct shr_inspect *inspect, uint64_t *value, uint64_t offset)
+{
+	return read_settled(inspect, value, offset, 1);
 }
 
 const struct shm_object *inspect_entry(const struct shr_inspect *inspect, uint32_t index)

@@ -21,6 +21,12 @@ int inspect_read(const struct shr_inspect *inspect, void *buffer, size_t size, u
  */
 int inspect_read_u64(const struct shr_inspect *inspect, uint64_t *value, uint64_t offset);
 
+/*
+ * The same for a number that only grows, maybe faster than it can be read: three
+ * reads in order, of which the second is given, will do too.
+ */
+int inspect_read_position(const struct shr_inspect *inspect, uint64_t *value, uint64_t offset);
+
 /* The directory entry of object @index, or NULL with -ENOENT as last error. */
 const struct shm_object *inspect_entry(const struct shr_inspect *inspect, uint32_t index);
 

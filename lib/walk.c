@@ -50,7 +50,7 @@ static int corrupt(uint64_t position)
 
 static int ring_number(const struct shr_walk *walk, uint64_t *value, size_t field)
 {
-	return inspect_read_u64(walk->inspect, value, walk->shm + field);
+	return inspect_read_position(walk->inspect, value, walk->shm + field);
 }
 
 /* The same for people: where it moves too fast to be read twice alike, as it is. */
@@ -223,7 +223,7 @@ int shr_inspect_ring(const struct shr_inspect *inspect, uint32_t index,
 int shr_walk_open(struct shr_walk **result, const struct shr_inspect *inspect, uint32_t index,
 		  uint32_t flags, size_t max_payload)
 {
-	uint32_t start = flags & ~(uint32_t)SHR_WALK_UNCOMMITTED;
+	uint32_t start = flags & ~(uint32_t)(SHR_WALK_BUSY | SHR_WALK_SKIPPED);
 	struct shr_walk *walk;
 	int err;
 
@@ -325,13 +325,13 @@ static int look(struct shr_walk *walk, struct shr_walk_record *record, uint64_t 
 	if (!*total)
 		return -EBADMSG;
 	state = WORD_STATE(word);
-	if (state == WORD_PAD || (state == WORD_SKIP && !(walk->flags & SHR_WALK_UNCOMMITTED)))
+	if (state == WORD_PAD || (state == WORD_SKIP && !(walk->flags & SHR_WALK_SKIPPED)))
 		return 0;
 	if (state == WORD_BUSY && WORD_TYPE(word) == WORD_CLAIM_PAD)
 		return 0; /* nothing else can become of it */
+	if (state == WORD_BUSY && !(walk->flags & SHR_WALK_BUSY))
+		return -EAGAIN;
 	if (state == WORD_BUSY || state == WORD_SKIP) {
-		if (!(walk->flags & SHR_WALK_UNCOMMITTED))
-			return -EAGAIN;
 		fill(record, walk, word, state == WORD_BUSY ? SHR_STATE_BUSY : SHR_STATE_SKIPPED, 0);
 		return 1;
 	}

@@ -282,7 +282,7 @@ START_TEST(records_in_work_and_skipped_are_told)
 	struct shr_producer *a = producer_of(ring), *b = producer_of(ring);
 	struct shr_inspect *inspect = inspect_open();
 	struct shr_walk *plain = walk_open(inspect, 0);
-	struct shr_walk *all = walk_open(inspect, SHR_WALK_UNCOMMITTED);
+	struct shr_walk *all = walk_open(inspect, SHR_WALK_BUSY | SHR_WALK_SKIPPED);
 	struct shr_walk_record record;
 	struct shr_object_info object;
 	void *payload;
@@ -298,7 +298,7 @@ START_TEST(records_in_work_and_skipped_are_told)
 	MUST(shr_producer_abort(a));
 	ck_assert_uint_eq(walk_head(plain).sequence, 1);
 	shr_walk_close(all);
-	all = walk_open(inspect, SHR_WALK_UNCOMMITTED);
+	all = walk_open(inspect, SHR_WALK_BUSY | SHR_WALK_SKIPPED);
 	MUST(shr_walk_next(all, &record));
 	ck_assert_int_eq(record.state, SHR_STATE_SKIPPED);
 	ck_assert_uint_eq(walk_head(all).sequence, 1);
@@ -575,7 +575,7 @@ static int look_at_all(void)
 			struct shr_walk *walk = NULL;
 			struct shr_walk_record record;
 
-			if (shr_walk_open(&walk, inspect, i, flags | SHR_WALK_UNCOMMITTED, 100))
+			if (shr_walk_open(&walk, inspect, i, flags | SHR_WALK_BUSY | SHR_WALK_SKIPPED, 100))
 				continue;
 			for (int n = 0; n < 200 && !shr_walk_next(walk, &record); n++, records++)
 				ck_assert_uint_le(record.copied, 100);

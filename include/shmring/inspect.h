@@ -148,7 +148,9 @@ SHR_API int shr_inspect_bytes(const struct shr_inspect *inspect, uint32_t index,
 #define SHR_WALK_UNREAD 1 /* what the consumer has not released */
 #define SHR_WALK_NEW 2	  /* what is committed from now on */
 
-#define SHR_WALK_UNCOMMITTED 16 /* or'ed: give records in work and skipped ones too */
+/* Or'ed to that: what else than committed records is given. */
+#define SHR_WALK_BUSY 16    /* records in work; they are not given again when committed */
+#define SHR_WALK_SKIPPED 32 /* skipped ones */
 
 #define SHR_STATE_READY 0   /* committed */
 #define SHR_STATE_BUSY 1    /* reserved, not committed yet; no payload */
@@ -181,7 +183,7 @@ SHR_API void shr_walk_close(struct shr_walk *walk);
 /*
  * The next record. Producers do not wait for a walk: where they have used the
  * room again, the walk goes on at the oldest record that is left and counts
- * the bytes between as lost. Without SHR_WALK_UNCOMMITTED it stops before a
+ * the bytes between as lost. Without SHR_WALK_BUSY it stops before a
  * record in work, until that is committed.
  *
  * Progress: never waits; a few system calls for each record or gap.

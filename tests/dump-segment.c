@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Segments for tests/dump.sh to look at.
+ *
+ *	dump-segment make NAME            one with every type and odd contents
+ *	dump-segment hold NAME            another member: reserves, and waits for a kill
+ *	dump-segment damage NAME N FILE   copy it to FILE with damage number N
+ *	dump-segment pour NAME            commit and read records until killed
+ */
+#include <fcntl.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <shmring/shmring.h>
+
+#include "crc32c.h"
+#include "format.h"
+
+struct all {
+	uint64_t u64;
+	int64_t i64;
+	double f64;
+	double nan;
+	double inf[2];
+	uint32_t u32;
+	int32_t i32;
+	float f32;
+	uint16_t u16[2];
+	int16_t i16;
+	uint8_t u8;
+	int8_t i8;
+	char text[16];
+	char odd[12];
+};
+SHR_SCHEMA(all, 7, u64, i64, f64, nan, inf, u32, i32, f32, u16, i16, u8, i8, text, odd);
+
+static const struct all extreme = {.u64 = UINT64_MAX,
+				   .i64 = INT64_MIN,
+				   .f64 = 0.1,
+				   .nan = NAN,
+				   .inf = {INFINITY, -INFINITY},
+				   .u32 = UINT32_MAX,
+				   .i32 = INT32_MIN,
+				   .f32 = 0.25f,
+				   .u16 = {1, 65535},
+				   .i16 = -32768,
+				   .u8 = 255,
+				   .i8 = -128,
+				   .text = "gr\xc3\xbc\xc3\x9f \"dich\"\n",
+				   .odd = "\x1b[2J\x80\xff"};
+
+static void must(int err, const char *what)
+{
+	if (!err)
+		return;
+	fprintf(stderr, "dump-segment: %s: %s\n", what, shr_last_error());
+	exit(1);
+}
+
+static void make(const char *name)
+{
+	struct shr_ring_options typed = {.struct_size = sizeof(typed),
+					 .capacity = 4096,
+					 .flags = SHR_RING_SINGLE_PRODUCER,
+					 .schema = SHR_SCHEMA_OF(all)};
+	struct shr_ring_options plain = {.struct_size = sizeof(plain), .capacity = 4096};
+	struct shr_object objects[3] = {{0}, {0}, {.kind = SHR_OBJECT_BYTES, .name = "blob", .size = 64}};
+	struct shr_segment_options options = {
+		.struct_size = sizeof(options), .members = 3, .role = "maker"};
+	struct shr_segment *segment = NULL;
+	struct shr_ring *ring = NULL;
+	struct shr_producer *producer = NULL;
+	struct shr_cursor *cursor = NULL;
+	struct shr_record record;
+	struct {
+		struct all all;
+		char more[8];
+	} longer = {{.u64 = 1, .text = "longer"}, "and\tmore"};
+	void *payload;
+
+	must(shr_ring_describe(&objects[0], "typed", &typed), "describe");
+	must(shr_ring_describe(&objects[1], "plain", &plain), "describe");
+	must(shr_segment_create(&segment, name, objects, 3, &options), "create");
+	must(shr_ring_attach(&ring, segment, "typed", SHR_SCHEMA_OF(all)), "attach");
+	must(shr_producer_open(&producer, ring), "producer");
+	must(shr_producer_write(producer, &extreme, sizeof(extreme)), "write");
+	must(shr_producer_set_type(producer, 9), "type");
+	must(shr_producer_write(producer, &longer, sizeof(longer)), "write");
+	must(shr_producer_close(producer), "close");
+	must(shr_ring_close(ring), "close");
+	ring = NULL;
+	producer = NULL;
+	must(shr_ring_attach(&ring, segment, "plain", NULL), "attach");
+	must(shr_producer_open(&producer, ring), "producer");
+	must(shr_cursor_open(&cursor, ring, NULL), "cursor");
+	must(shr_producer_write(producer, "read", 4), "write");
+	must(shr_producer_reserve(producer, 100, &payload), "reserve");
+	must(shr_producer_abort(producer), "abort");
+	must(shr_producer_write(producer, "un\0read\xff", 8), "write");
+	must(shr_producer_write(producer, "", 0), "write");
+	must(shr_cursor_next(cursor, &record), "next");
+	must(shr_cursor_release(cursor), "release");
+	must(shr_cursor_next(cursor, &record), "next"); /* passes the skip */
+	must(shr_cursor_close(cursor), "close");
+	must(shr_producer_close(producer), "close");
+	must(shr_ring_close(ring), "close");
+	must(shr_segment_detach(segment), "detach");
+}
+
+static void hold(const char *name)
+{
+	struct shr_segment_options options = {.struct_size = sizeof(options), .role = "holder"};
+	struct shr_segment *segment = NULL;
+	struct shr_ring *ring = NULL;
+	struct shr_producer *producer = NULL;
+	void *payload;
+
+	must(shr_segment_attach(&segment, name, &options), "attach");
+	must(shr_ring_attach(&ring, segment, "plain", NULL), "attach");
+	must(shr_producer_open(&producer, ring), "producer");
+	must(shr_producer_reserve(producer, 24, &payload), "reserve");
+	puts("held");
+	fflush(stdout);
+	for (;;)
+		pause();
+}
+
+static void pour(const char *name)
+{
+	struct shr_ring_options options = {.struct_size = sizeof(options), .capacity = 1 << 20};
+	struct shr_ring *ring = NULL;
+	struct shr_producer *producer = NULL;
+	struct shr_cursor *cursor = NULL;
+	struct shr_record record;
+	char text[32];
+
+	must(shr_ring_open(&ring, name, "+>", &options, NULL), "open");
+	must(shr_producer_open(&producer, ring), "producer");
+	must(shr_cursor_open(&cursor, ring, NULL), "cursor");
+	for (uint64_t i = 0;; i++) {
+		int n = snprintf(text, sizeof(text), "number %" PRIu64, i);
+
+		must(shr_producer_write(producer, text, (size_t)n), "write");
+		must(shr_cursor_next(cursor, &record), "next");
+		must(shr_cursor_release(cursor), "release");
+	}
+}
+
+static uint64_t mix(uint64_t x)
+{
+	x ^= x >> 31;
+	x *= 0x9e3779b97f4a7c15u;
+	return x ^ x >> 29;
+}
+
+/* A few bytes changed, and the checksum made good, so that it is looked at. */
+static void damage(const char *name, uint64_t seed, const char *file)
+{
+	static const uint32_t zero;
+	char path[300], *image;
+	struct shm_header header;
+	struct stat st;
+	uint32_t crc;
+	int fd;
+
+	snprintf(path, sizeof(path), "/dev/shm/%s", name + (name[0] == '/'));
+	fd = open(path, O_RDONLY);
+	if (fd < 0 || fstat(fd, &st) || !(image = malloc((size_t)st.st_size)) ||
+	    read(fd, image, (size_t)st.st_size) != st.st_size)
+		must(-1, "image");
+	close(fd);
+	memcpy(&header, image, sizeof(header));
+	for (uint64_t n = 1 + mix(seed) % 8, r = seed * 77; n-- > 0;) {
+		r = mix(r + n + 1);
+		/* Directory, schemas, or the objects. */
+		if (r % 3 == 0)
+			image[256 + mix(r) % 512] = (char)(r >> 40);
+		else if (r % 3 == 1)
+			image[header.schema_offset + mix(r) % header.schema_size] = (char)(r >> 40);
+		else
+			image[header.directory[r & 1].offset + mix(r) % 4400] = (char)(r >> 40);
+	}
+	crc = crc32c(0, image, offsetof(struct shm_header, crc));
+	crc = crc32c(crc, &zero, 4);
+	crc = crc32c(crc, image + 20, 128 - 20);
+	crc = crc32c(crc, image + offsetof(struct shm_header, directory), sizeof(header.directory));
+	crc = crc32c(crc, image + header.schema_offset, header.schema_size);
+	memcpy(image + offsetof(struct shm_header, crc), &crc, sizeof(crc));
+	fd = open(file, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	if (fd < 0 || write(fd, image, (size_t)st.st_size) != st.st_size)
+		must(-1, file);
+	close(fd);
+	free(image);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 3 && !strcmp(argv[1], "make"))
+		make(argv[2]);
+	else if (argc == 3 && !strcmp(argv[1], "hold"))
+		hold(argv[2]);
+	else if (argc == 3 && !strcmp(argv[1], "pour"))
+		pour(argv[2]);
+	else if (argc == 5 && !strcmp(argv[1], "damage"))
+		damage(argv[2], strtoull(argv[3], NULL, 10), argv[4]);
+	else
+		return 2;
+	return 0;
+}

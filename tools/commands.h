@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/* The commands of shmring-dump. Each returns the exit status. */
+#ifndef TOOLS_COMMANDS_H
+#define TOOLS_COMMANDS_H
+
+#include "dump.h"
+
+enum {
+	EXIT_USAGE = 2,
+	EXIT_NONE = 3,
+	EXIT_PERMISSION = 4,
+	EXIT_FOREIGN = 5,
+	EXIT_DAMAGED = 6,
+	EXIT_LOSS = 8,
+};
+
+/* What records and follow are asked for. */
+struct request {
+	struct style style;
+	int follow;
+	int fail_on_loss;
+	int from;      /* SHR_WALK_OLDEST ... */
+	uint64_t last; /* UINT64_MAX: all */
+	uint64_t count;
+	char **objects; /* by name; none: all rings */
+	int object_count;
+};
+
+int command_list(const struct style *style);
+int command_info(const struct shr_inspect *inspect, const struct style *style, const char *name);
+int command_schema(const struct shr_inspect *inspect, const struct style *style, const char *name);
+int command_records(const struct shr_inspect *inspect, const struct request *request,
+		    const char *name);
+
+/* Print why a call failed with @err, and return the exit status for it. */
+int failed(const char *segment, int err);
+
+/* Print one JSON value and a newline, and free it. */
+void show_json(const struct style *style, json_t *json);
+
+void put_size(uint64_t bytes); /* "1234567 bytes (1.2 MiB)" */
+void put_time(uint64_t time_ns);
+
+#endif

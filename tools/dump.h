@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/* What the parts of shmring-dump share: how a thing is shown. */
+#ifndef TOOLS_DUMP_H
+#define TOOLS_DUMP_H
+
+#include <stdint.h>
+#include <stdio.h>
+
+#include <jansson.h>
+
+#include <shmring/shmring.h>
+
+enum format { FORMAT_TEXT, FORMAT_JSON, FORMAT_JSONL };
+
+struct style {
+	enum format format;
+	int color;
+	size_t bytes; /* most that is shown of what has no type */
+};
+
+/* Beginnings and ends of colours: "" where there are none. */
+#define BOLD(style) ((style)->color ? "\033[1m" : "")
+#define NAME(style) ((style)->color ? "\033[36m" : "")
+#define BAD(style) ((style)->color ? "\033[31m" : "")
+#define PLAIN(style) ((style)->color ? "\033[0m" : "")
+
+/* text.c: for a terminal. Whatever the bytes, no control character comes out. */
+/* To stand between quotes. */
+void text_bytes(FILE *out, const void *bytes, size_t size);
+/* A name or sentence. */
+void text_string(FILE *out, const char *string);
+/* Bytes in the column width that text_string() fills. */
+int text_width(const char *string);
+/* name=value for each field, and what follows them. */
+void text_record(FILE *out, const struct style *style, const struct shr_schema *schema,
+		 const struct shr_walk_record *record);
+
+/* json.c: values of JSON; NULL only without memory. */
+json_t *json_bytes(const void *bytes, size_t size); /* a string, or {"hex": ...} */
+json_t *json_u64(uint64_t value);		    /* a string */
+json_t *json_record(const char *object, const struct shr_schema *schema,
+		    const struct shr_walk_record *record);
+json_t *json_schema(const struct shr_schema *schema, uint64_t hash);
+/* Set @key of @object, whatever bytes @key has. */
+void json_put(json_t *object, const char *key, json_t *value);
+void json_put_bytes(json_t *object, const char *key, const char *string);
+
+/* Names for people and JSON. */
+const char *name_of_kind(uint32_t kind);
+const char *name_of_member_state(uint32_t state);
+
+/* Value of field element @index, widened. @field->kind is known. */
+struct value {
+	int64_t i;
+	uint64_t u;
+	double f;
+};
+struct value field_value(const struct shr_field *field, const void *payload, uint32_t index);
+
+/* Number of fields of @schema that lie in @size bytes whole. */
+uint32_t fields_in(const struct shr_schema *schema, size_t size);
+
+#endif

@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: MIT */
+/* shmring-dump info and schema. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "commands.h"
+
+static void put_owner(const struct shr_inspect *inspect, const struct style *style,
+		      const char *what, uint32_t number, uint64_t takeovers)
+{
+	struct shr_member_info member;
+
+	printf("  %-12s ", what);
+	if (!number)
+		fputs("nobody", stdout);
+	else if (shr_inspect_member(inspect, number, &member))
+		printf("%smember %" PRIu32 ", which is impossible%s", BAD(style), number,
+		       PLAIN(style));
+	else
+		printf("member %" PRIu32 ", %s%s%s", number,
+		       member.state == SHR_MEMBER_ALIVE ? "" : BAD(style),
+		       name_of_member_state(member.state), PLAIN(style));
+	printf("; died and replaced: %" PRIu64 "\n", takeovers);
+}
+
+static int info_ring(const struct shr_inspect *inspect, const struct style *style, uint32_t index,
+		     const struct shr_object_info *object)
+{
+	struct shr_ring_status status;
+	int err = shr_inspect_ring(inspect, index, &status), single;
+	uint64_t unread;
+
+	if (err)
+		return err;
+	single = !!(object->ring.flags & SHR_RING_SINGLE_PRODUCER);
+	unread = status.tail - status.position;
+	printf(", %s\n  %-12s ", single ? "single producer" : "several producers", "capacity");
+	put_size(object->ring.capacity);
+	printf(", records up to %" PRIu64 ", history %" PRIu64 "\n", object->ring.max_record,
+	       object->ring.history);
+	printf("  %-12s %" PRIu64 "\n  %-12s %" PRIu64 "\n  %-12s %" PRIu64 "\n", "written to",
+	       status.tail, "released to", status.position, "kept from", status.reclaim);
+	printf("  %-12s ", "unread");
+	put_size(unread);
+	printf(", %.0f%% of the capacity\n",
+	       100.0 * (double)unread / (double)object->ring.capacity);
+	if (single)
+		put_owner(inspect, style, "producer", status.producer, status.producer_takeovers);
+	put_owner(inspect, style, "consumer", status.consumer, status.consumer_takeovers);
+	printf("  %-12s skipped %" PRIu64 ", redelivered %" PRIu64 ", claim locks mended %" PRIu64 "\n",
+	       "counters", status.skipped, status.redelivered, status.lock_repairs);
+	return 0;
+}
+
+static void info_members(const struct shr_inspect *inspect, const struct style *style,
+			 const struct shr_segment_info *info)
+{
+	struct shr_member_info member;
+	uint32_t used = 0;
+	uint64_t died = 0;
+
+	for (uint32_t i = 1; i <= info->members && !shr_inspect_member(inspect, i, &member); i++) {
+		uint64_t lives = member.state == SHR_MEMBER_ALIVE;
+
+		used += member.state != SHR_MEMBER_FREE;
+		if (member.attaches > member.detaches + lives)
+			died += member.attaches - member.detaches - lives;
+	}
+	printf("%smembers%s: %" PRIu32 " of %" PRIu32 " slots; died without detaching: %" PRIu64 "\n",
+	       BOLD(style), PLAIN(style), used, info->members, died);
+	for (uint32_t i = 1; i <= info->members && !shr_inspect_member(inspect, i, &member); i++) {
+		if (member.state == SHR_MEMBER_FREE)
+			continue;
+		printf("  %4" PRIu32 "  %s%-7s%s  pid %" PRIu32 "%s  ", i,
+		       member.state == SHR_MEMBER_ALIVE ? "" : BAD(style),
+		       name_of_member_state(member.state), PLAIN(style), member.pid,
+		       member.same_namespace ? "" : " (of another namespace)");
+		text_string(stdout, member.command);
+		if (member.role[0]) {
+			fputs(" as ", stdout);
+			text_string(stdout, member.role);
+		}
+		fputs(", since ", stdout);
+		put_time(member.attached_ns);
+		putchar('\n');
+	}
+}
+
+static int info_text(const struct shr_inspect *inspect, const struct style *style, const char *name,
+		     const struct shr_segment_info *info)
+{
+	int result = 0;
+
+	fputs(BOLD(style), stdout);
+	text_string(stdout, name);
+	printf("%s: ", PLAIN(style));
+	put_size(info->size);
+	printf(", format %" PRIu32 ".%" PRIu32 ", epoch %016" PRIx64 "\n", info->format_major,
+	       info->format_minor, info->epoch);
+	fputs("made ", stdout);
+	put_time(info->created_ns);
+	printf(" by pid %" PRIu32 "%s", info->creator_pid,
+	       info->this_boot ? "" : ", before this machine was started");
+	printf("; %s%s%s\n", info->obsolete ? BAD(style) : "",
+	       info->obsolete ? "obsolete: unlinked or replaced" : "current", PLAIN(style));
+	info_members(inspect, style, info);
+	for (uint32_t i = 0; i < info->objects; i++) {
+		struct shr_object_info object;
+		int err = shr_inspect_object(inspect, i, &object);
+
+		if (err) {
+			result = failed(name, err);
+			continue;
+		}
+		printf("%s%s ", BOLD(style), name_of_kind(object.kind));
+		text_string(stdout, object.name);
+		printf("%s: ", PLAIN(style));
+		if (object.schema) {
+			fputs("struct ", stdout);
+			text_string(stdout, object.schema->name);
+		} else {
+			fputs("untyped", stdout);
+		}
+		if (object.kind == SHR_OBJECT_RING) {
+			err = info_ring(inspect, style, i, &object);
+			if (err) {
+				putchar('\n');
+				result = failed(name, err);
+			}
+		} else {
+			fputs(", ", stdout);
+			put_size(object.size);
+			putchar('\n');
+		}
+	}
+	return result;
+}
+
+static json_t *info_json_ring(const struct shr_object_info *object,
+			      const struct shr_ring_status *status)
+{
+	json_t *json = json_object();
+
+	json_put(json, "capacity", json_u64(object->ring.capacity));
+	json_put(json, "max_record", json_u64(object->ring.max_record));
+	json_put(json, "history", json_u64(object->ring.history));
+	json_put(json, "single_producer",
+		 json_boolean(object->ring.flags & SHR_RING_SINGLE_PRODUCER));
+	json_put(json, "tail", json_u64(status->tail));
+	json_put(json, "position", json_u64(status->position));
+	json_put(json, "delivered", json_u64(status->delivered));
+	json_put(json, "reclaim", json_u64(status->reclaim));
+	json_put(json, "unread_bytes", json_u64(status->tail - status->position));
+	json_put(json, "producer", json_integer(status->producer));
+	json_put(json, "consumer", json_integer(status->consumer));
+	json_put(json, "producer_takeovers", json_u64(status->producer_takeovers));
+	json_put(json, "consumer_takeovers", json_u64(status->consumer_takeovers));
+	json_put(json, "skipped", json_u64(status->skipped));
+	json_put(json, "redelivered", json_u64(status->redelivered));
+	json_put(json, "lock_repairs", json_u64(status->lock_repairs));
+	return json;
+}
+
+static json_t *info_json_members(const struct shr_inspect *inspect,
+				 const struct shr_segment_info *info)
+{
+	json_t *members = json_array();
+	struct shr_member_info member;
+
+	for (uint32_t i = 1; i <= info->members && !shr_inspect_member(inspect, i, &member); i++) {
+		json_t *json;
+
+		if (!member.attaches && member.state == SHR_MEMBER_FREE)
+			continue;
+		json = json_object();
+		json_put(json, "number", json_integer(member.number));
+		json_put(json, "state", json_string(name_of_member_state(member.state)));
+		json_put(json, "pid", json_integer(member.pid));
+		json_put(json, "same_namespace", json_boolean(member.same_namespace));
+		json_put(json, "start_time", json_u64(member.start_time));
+		json_put(json, "attached_ns", json_u64(member.attached_ns));
+		json_put(json, "attaches", json_u64(member.attaches));
+		json_put(json, "detaches", json_u64(member.detaches));
+		json_put_bytes(json, "command", member.command);
+		json_put_bytes(json, "role", member.role);
+		json_array_append_new(members, json);
+	}
+	return members;
+}
+
+static int info_json(const struct shr_inspect *inspect, const struct style *style, const char *name,
+		     const struct shr_segment_info *info)
+{
+	json_t *json = json_object(), *objects = json_array();
+	int result = 0;
+
+	json_put(json, "v", json_integer(1));
+	json_put_bytes(json, "segment", name);
+	json_put(json, "format", json_sprintf("%" PRIu32 ".%" PRIu32, info->format_major,
+					      info->format_minor));
+	json_put(json, "size", json_u64(info->size));
+	json_put(json, "epoch", json_sprintf("%016" PRIx64, info->epoch));
+	json_put(json, "created_ns", json_u64(info->created_ns));
+	json_put(json, "creator_pid", json_integer(info->creator_pid));
+	json_put(json, "this_boot", json_boolean(info->this_boot));
+	json_put(json, "obsolete", json_boolean(info->obsolete));
+	json_put(json, "slots", json_integer(info->members));
+	json_put(json, "members", info_json_members(inspect, info));
+	for (uint32_t i = 0; i < info->objects; i++) {
+		struct shr_object_info object;
+		struct shr_ring_status status;
+		int err = shr_inspect_object(inspect, i, &object);
+		json_t *one;
+
+		if (err) {
+			result = failed(name, err);
+			continue;
+		}
+		one = json_object();
+		json_put_bytes(one, "name", object.name);
+		json_put(one, "kind", json_string(name_of_kind(object.kind)));
+		json_put(one, "size", json_u64(object.size));
+		if (object.schema)
+			json_put_bytes(one, "schema", object.schema->name);
+		if (object.kind == SHR_OBJECT_RING) {
+			err = shr_inspect_ring(inspect, i, &status);
+			if (!err) {
+				json_put(one, "ring", info_json_ring(&object, &status));
+			} else {
+				json_put_bytes(one, "error", shr_last_error());
+				result = failed(name, err);
+			}
+		}
+		json_array_append_new(objects, one);
+	}
+	json_put(json, "objects", objects);
+	show_json(style, json);
+	return result;
+}
+
+int command_info(const struct shr_inspect *inspect, const struct style *style, const char *name)
+{
+	struct shr_segment_info info;
+	int err = shr_inspect_segment(inspect, &info);
+
+	if (err)
+		return failed(name, err);
+	return style->format == FORMAT_TEXT ? info_text(inspect, style, name, &info)
+					    : info_json(inspect, style, name, &info);
+}
+
+static void schema_text(const struct style *style, const struct shr_object_info *object)
+{
+	printf("%s%s ", BOLD(style), name_of_kind(object->kind));
+	text_string(stdout, object->name);
+	printf("%s: ", PLAIN(style));
+	if (!object->schema) {
+		puts("untyped");
+		return;
+	}
+	fputs("struct ", stdout);
+	text_string(stdout, object->schema->name);
+	printf(", version %" PRIu32 ", %" PRIu32 " bytes, layout %016" PRIx64 "\n",
+	       object->schema->version, object->schema->size, object->schema_hash);
+	for (uint32_t i = 0; i < object->schema->field_count; i++) {
+		const struct shr_field *field = &object->schema->fields[i];
+		char type[24];
+
+		if (field->count)
+			snprintf(type, sizeof(type), "%s[%" PRIu32 "]", shr_kind_name(field->kind),
+				 field->count);
+		else
+			snprintf(type, sizeof(type), "%s", shr_kind_name(field->kind));
+		printf("  %5" PRIu32 "  %-10s  ", field->offset, type);
+		fputs(NAME(style), stdout);
+		text_string(stdout, field->name);
+		printf("%s\n", PLAIN(style));
+	}
+}
+
+int command_schema(const struct shr_inspect *inspect, const struct style *style, const char *name)
+{
+	struct shr_segment_info info;
+	json_t *json = json_object(), *objects = json_array();
+	int err = shr_inspect_segment(inspect, &info), result = 0;
+
+	for (uint32_t i = 0; !err && i < info.objects; i++) {
+		struct shr_object_info object;
+		int bad = shr_inspect_object(inspect, i, &object);
+		json_t *one;
+
+		if (bad) {
+			result = failed(name, bad);
+			continue;
+		}
+		if (style->format == FORMAT_TEXT) {
+			schema_text(style, &object);
+			continue;
+		}
+		one = json_object();
+		json_put_bytes(one, "name", object.name);
+		json_put(one, "kind", json_string(name_of_kind(object.kind)));
+		json_put(one, "schema",
+			 object.schema ? json_schema(object.schema, object.schema_hash) : json_null());
+		json_array_append_new(objects, one);
+	}
+	json_put(json, "v", json_integer(1));
+	json_put_bytes(json, "segment", name);
+	json_put(json, "objects", objects);
+	if (!err && style->format != FORMAT_TEXT)
+		show_json(style, json);
+	else
+		json_decref(json);
+	return err ? failed(name, err) : result;
+}

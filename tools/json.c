@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * shmring-dump: things as JSON (RFC 8259). Integers of 64 bits are strings,
+ * for readers that only have doubles; NaN and infinities are strings; bytes
+ * that are no UTF-8 are {"hex": "..."}.
+ */
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dump.h"
+
+json_t *json_bytes(const void *bytes, size_t size)
+{
+	static const char digits[] = "0123456789abcdef";
+	json_t *string = json_stringn(bytes, size), *object;
+	char *hex;
+
+	if (string)
+		return string;
+	hex = malloc(2 * size + 1);
+	if (!hex)
+		return NULL;
+	for (size_t i = 0; i < size; i++) {
+		hex[2 * i] = digits[((const unsigned char *)bytes)[i] >> 4];
+		hex[2 * i + 1] = digits[((const unsigned char *)bytes)[i] & 15];
+	}
+	object = json_object();
+	json_object_set_new(object, "hex", json_stringn_nocheck(hex, 2 * size));
+	free(hex);
+	return object;
+}
+
+json_t *json_u64(uint64_t value)
+{
+	return json_sprintf("%" PRIu64, value);
+}
+
+void json_put(json_t *object, const char *key, json_t *value)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out;
+
+	if (value && !json_object_set(object, key, value)) {
+		json_decref(value);
+		return;
+	}
+	/* No UTF-8: as it is in text. */
+	out = value ? open_memstream(&text, &size) : NULL;
+	if (out) {
+		text_string(out, key);
+		fclose(out);
+	}
+	if (!text || json_object_set(object, text, value)) {
+		fputs("shmring-dump: out of memory\n", stderr);
+		exit(1);
+	}
+	free(text);
+	json_decref(value);
+}
+
+void json_put_bytes(json_t *object, const char *key, const char *string)
+{
+	json_put(object, key, json_bytes(string, strlen(string)));
+}
+
+static json_t *json_value(const struct shr_field *field, const void *payload, uint32_t index)
+{
+	struct value value = field_value(field, payload, index);
+	char byte;
+
+	switch (field->kind) {
+	case SHR_KIND_CHAR:
+		byte = (char)value.u;
+		return json_bytes(&byte, value.u ? 1 : 0);
+	case SHR_KIND_I64:
+		return json_sprintf("%" PRId64, value.i);
+	case SHR_KIND_U64:
+		return json_u64(value.u);
+	case SHR_KIND_I8:
+	case SHR_KIND_I16:
+	case SHR_KIND_I32:
+		return json_integer(value.i);
+	case SHR_KIND_F32:
+	case SHR_KIND_F64:
+		if (isnan(value.f))
+			return json_string("NaN");
+		if (isinf(value.f))
+			return json_string(value.f < 0 ? "-Infinity" : "Infinity");
+		return json_real(value.f);
+	default:
+		return json_integer((json_int_t)value.u);
+	}
+}
+
+static json_t *json_field(const struct shr_field *field, const void *payload)
+{
+	json_t *array;
+
+	if (!field->count)
+		return json_value(field, payload, 0);
+	if (field->kind == SHR_KIND_CHAR) {
+		const char *string = (const char *)payload + field->offset;
+
+		return json_bytes(string, strnlen(string, field->count));
+	}
+	array = json_array();
+	for (uint32_t i = 0; i < field->count; i++)
+		json_array_append_new(array, json_value(field, payload, i));
+	return array;
+}
+
+json_t *json_record(const char *object, const struct shr_schema *schema,
+		    const struct shr_walk_record *record)
+{
+	static const char *const states[] = {"ready", "busy", "skipped"};
+	json_t *json = json_object(), *fields;
+	size_t from = 0;
+
+	json_put(json, "v", json_integer(1));
+	json_put_bytes(json, "object", object);
+	json_put(json, "position", json_u64(record->position));
+	json_put(json, "state", json_string(states[record->state]));
+	json_put(json, "member", json_integer(record->member));
+	json_put(json, "type", json_integer(record->type));
+	json_put(json, "size", json_integer((json_int_t)record->size));
+	if (record->state != SHR_STATE_READY)
+		return json;
+	if (schema) {
+		uint32_t count = fields_in(schema, record->copied);
+
+		fields = json_object();
+		for (uint32_t i = 0; i < count; i++)
+			json_put(fields, schema->fields[i].name,
+				 json_field(&schema->fields[i], record->payload));
+		json_put(json, "fields", fields);
+		if (count < schema->field_count)
+			json_put(json, "cut_short", json_true());
+		from = record->copied < schema->size ? record->copied : schema->size;
+	}
+	if (!schema || record->size > schema->size)
+		json_put(json, "bytes",
+			 json_bytes((const char *)record->payload + from, record->copied - from));
+	if (record->size > record->copied)
+		json_put(json, "not_shown", json_u64(record->size - record->copied));
+	return json;
+}
+
+json_t *json_schema(const struct shr_schema *schema, uint64_t hash)
+{
+	json_t *json = json_object(), *fields = json_array();
+
+	json_put_bytes(json, "name", schema->name);
+	json_put(json, "version", json_integer(schema->version));
+	json_put(json, "size", json_integer(schema->size));
+	json_put(json, "hash", json_sprintf("%016" PRIx64, hash));
+	for (uint32_t i = 0; i < schema->field_count; i++) {
+		const struct shr_field *field = &schema->fields[i];
+		json_t *one = json_object();
+
+		json_put_bytes(one, "name", field->name);
+		json_put(one, "type", json_string(shr_kind_name(field->kind)));
+		json_put(one, "offset", json_integer(field->offset));
+		if (field->count)
+			json_put(one, "count", json_integer(field->count));
+		json_array_append_new(fields, one);
+	}
+	json_put(json, "fields", fields);
+	return json;
+}

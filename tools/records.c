@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: MIT */
+/* shmring-dump records and follow. */
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "commands.h"
+
+#define PAYLOAD_MAX ((size_t)1 << 20) /* copied of one record */
+#define PAUSE_FIRST_NS 1000000	      /* between looks where nothing is new: 1 ms, */
+#define PAUSE_LAST_NS 50000000	      /* growing to 50 ms */
+#define BURST 1000		      /* records of one ring before the others have a turn */
+
+struct source {
+	struct shr_object_info object;
+	struct shr_walk *walk;
+	uint64_t end;  /* records: position where to stop */
+	uint64_t lost; /* told so far */
+};
+
+struct show {
+	const struct request *request;
+	const struct shr_inspect *inspect;
+	const char *name;
+	struct source sources[SHR_OBJECTS_MAX];
+	uint32_t count;
+	uint64_t shown;
+	uint64_t lost;
+};
+
+static volatile sig_atomic_t stopped;
+
+static void stop(int signal)
+{
+	(void)signal;
+	stopped = 1;
+}
+
+static int wanted(const struct request *request, const char *name)
+{
+	for (int i = 0; i < request->object_count; i++)
+		if (!strcmp(request->objects[i], name))
+			return 1;
+	return !request->object_count;
+}
+
+static void comma(const struct show *show)
+{
+	if (show->request->style.format == FORMAT_JSON)
+		fputs(show->shown || show->lost ? ",\n" : "[\n", stdout);
+}
+
+static void tell_loss(struct show *show, struct source *source)
+{
+	const struct style *style = &show->request->style;
+	uint64_t lost = shr_walk_lost(source->walk) - source->lost;
+
+	if (!lost)
+		return;
+	if (style->format == FORMAT_TEXT) {
+		fputs(BAD(style), stdout);
+		text_string(stdout, source->object.name);
+		printf(": lost %" PRIu64 " bytes: used again before they were read%s\n", lost,
+		       PLAIN(style));
+	} else {
+		json_t *json = json_object();
+
+		comma(show);
+		json_put(json, "v", json_integer(1));
+		json_put_bytes(json, "object", source->object.name);
+		json_put(json, "lost_bytes", json_u64(lost));
+		show_json(style, json);
+	}
+	source->lost += lost;
+	show->lost += lost;
+}
+
+static void show_record(struct show *show, const struct source *source,
+			const struct shr_walk_record *record)
+{
+	const struct style *style = &show->request->style;
+
+	if (style->format != FORMAT_TEXT) {
+		comma(show);
+		show_json(style, json_record(source->object.name, source->object.schema, record));
+		show->shown++;
+		return;
+	}
+	show->shown++;
+	fputs(BOLD(style), stdout);
+	text_string(stdout, source->object.name);
+	printf("%s @%" PRIu64, PLAIN(style), record->position);
+	if (record->type)
+		printf(" type %u", record->type);
+	if (record->state == SHR_STATE_READY) {
+		putchar(':');
+		text_record(stdout, style, source->object.schema, record);
+	} else {
+		printf(": %s%s%s, member %u, %" PRIu64 " bytes", BAD(style),
+		       record->state == SHR_STATE_BUSY ? "not committed yet" : "skipped", PLAIN(style),
+		       record->member, record->size);
+	}
+	putchar('\n');
+}
+
+static int walk_of(const struct show *show, uint32_t index, struct shr_walk **walk)
+{
+	const struct request *request = show->request;
+	uint32_t flags = (uint32_t)request->from | SHR_WALK_SKIPPED;
+
+	if (!request->follow)
+		flags |= SHR_WALK_BUSY;
+	return shr_walk_open(walk, show->inspect, index, flags, PAYLOAD_MAX);
+}
+
+/* Pass over all but the newest records that are there. */
+static int skip_to_last(struct show *show, uint32_t index, struct source *source)
+{
+	struct shr_walk_record record;
+	struct shr_walk *ahead = NULL;
+	uint64_t there = 0;
+	int err = walk_of(show, index, &ahead);
+
+	while (!err && shr_walk_position(ahead) - shr_walk_position(source->walk) <=
+			       source->object.ring.capacity) {
+		err = shr_walk_next(ahead, &record);
+		there += !err;
+	}
+	shr_walk_close(ahead);
+	err = err == -EAGAIN ? 0 : err;
+	for (; !err && there > show->request->last; there--)
+		err = shr_walk_next(source->walk, &record);
+	source->lost = shr_walk_lost(source->walk); /* not asked for */
+	return err == -EAGAIN ? 0 : err;
+}
+
+/* The rings that are asked for. */
+static int open_sources(struct show *show)
+{
+	const struct request *request = show->request;
+	struct shr_segment_info info;
+	int err = shr_inspect_segment(show->inspect, &info);
+
+	for (int i = 0; i < request->object_count && !err; i++) {
+		err = shr_inspect_find(show->inspect, request->objects[i]);
+		err = err < 0 ? err : 0;
+	}
+	for (uint32_t i = 0; !err && i < info.objects; i++) {
+		struct source *source = &show->sources[show->count];
+
+		err = shr_inspect_object(show->inspect, i, &source->object);
+		if (err)
+			return err;
+		if (!wanted(request, source->object.name) ||
+		    (source->object.kind != SHR_OBJECT_RING && !request->object_count))
+			continue;
+		err = walk_of(show, i, &source->walk);
+		if (err)
+			return err;
+		show->count++;
+		if (request->last != UINT64_MAX)
+			err = skip_to_last(show, i, source);
+		source->end = shr_walk_position(source->walk) + source->object.ring.capacity;
+	}
+	return err;
+}
+
+/* Show up to a burst of what there is: number of records, or -errno. */
+static int show_some(struct show *show, struct source *source)
+{
+	const struct request *request = show->request;
+	struct shr_walk_record record;
+	int n, err;
+
+	for (n = 0; n < BURST && show->shown < request->count && !stopped; n++) {
+		/* One lap, or a fast ring would never end. */
+		if (!request->follow &&
+		    (int64_t)(source->end - shr_walk_position(source->walk)) <= 0)
+			break;
+		err = shr_walk_next(source->walk, &record);
+		tell_loss(show, source);
+		if (err)
+			return err == -EAGAIN ? n : err;
+		show_record(show, source, &record);
+	}
+	return n;
+}
+
+static int show_all(struct show *show)
+{
+	for (uint32_t i = 0; i < show->count; i++) {
+		int n = 1;
+
+		while (n > 0)
+			n = show_some(show, &show->sources[i]);
+		if (n < 0)
+			return n;
+	}
+	return 0;
+}
+
+static int show_follow(struct show *show)
+{
+	long pause = PAUSE_FIRST_NS;
+	int obsolete = 0;
+
+	while (!stopped && show->shown < show->request->count && !ferror(stdout)) {
+		struct shr_segment_info info;
+		int some = 0;
+
+		for (uint32_t i = 0; i < show->count; i++) {
+			int n = show_some(show, &show->sources[i]);
+
+			if (n < 0)
+				return n;
+			some |= n;
+		}
+		if (some) {
+			pause = PAUSE_FIRST_NS;
+			obsolete = 0;
+			continue;
+		}
+		fflush(stdout);
+		/* What was committed before it became obsolete has been looked for since. */
+		if (obsolete) {
+			fputs("shmring-dump: the segment is obsolete: it was unlinked or replaced\n",
+			      stderr);
+			return 0;
+		}
+		nanosleep(&(struct timespec){.tv_nsec = pause}, NULL);
+		pause = pause * 2 < PAUSE_LAST_NS ? pause * 2 : PAUSE_LAST_NS;
+		if (!shr_inspect_segment(show->inspect, &info))
+			obsolete = (int)info.obsolete;
+	}
+	return 0;
+}
+
+int command_records(const struct shr_inspect *inspect, const struct request *request,
+		    const char *name)
+{
+	struct show *show = calloc(1, sizeof(*show));
+	struct sigaction action = {.sa_handler = stop};
+	int err, result;
+
+	if (!show) {
+		fputs("shmring-dump: out of memory\n", stderr);
+		return EXIT_FAILURE;
+	}
+	*show = (struct show){.request = request, .inspect = inspect, .name = name};
+	if (request->follow) {
+		sigaction(SIGINT, &action, NULL);
+		sigaction(SIGTERM, &action, NULL);
+	}
+	err = open_sources(show);
+	if (!err)
+		err = request->follow ? show_follow(show) : show_all(show);
+	if (request->style.format == FORMAT_JSON)
+		fputs(show->shown || show->lost ? "]\n" : "[]\n", stdout);
+	result = err ? failed(name, err) : 0;
+	if (request->follow && request->style.format == FORMAT_TEXT) {
+		fflush(stdout);
+		fprintf(stderr, "shmring-dump: %" PRIu64 " records shown, %" PRIu64 " bytes lost\n",
+			show->shown, show->lost);
+	}
+	if (!result && show->lost && request->fail_on_loss)
+		result = EXIT_LOSS;
+	for (uint32_t i = 0; i < show->count; i++)
+		shr_walk_close(show->sources[i].walk);
+	free(show);
+	return result;
+}
