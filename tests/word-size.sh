@@ -1,0 +1,75 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Programs of 32 and of 64 bits share one segment: records, locks, death.
+src=${top_srcdir:-.}
+name=/shmring-word-size-$$
+dir=$(mktemp -d)
+started=
+end_all() {
+	for pid in $started; do kill -9 "$pid" 2>/dev/null; done
+	rm -rf "$dir" "/dev/shm$name"
+}
+trap end_all EXIT
+trap 'exit 1' INT TERM
+case $(uname -m) in x86_64) ;; *)
+	echo "1..0 # SKIP: only an x86-64 kernel runs both"
+	exit 0
+	;;
+esac
+if ! command -v i686-linux-gnu-gcc >/dev/null; then
+	echo "1..0 # SKIP: no i686-linux-gnu-gcc"
+	exit 0
+fi
+echo 1..9
+n=0
+ok() { # description, status
+	n=$((n + 1))
+	if [ "$2" -eq 0 ]; then echo "ok $n - $1"; else echo "not ok $n - $1"; fi
+}
+is() { # description, got, wanted
+	[ "$2" = "$3" ] || printf '# got: %s\n# wanted: %s\n' "$2" "$3"
+	ok "$1" "$([ "$2" = "$3" ]; echo $?)"
+}
+built=0
+i686-linux-gnu-gcc -std=c11 -O2 -Wall -Wextra -Werror -static -pthread -D_GNU_SOURCE \
+	-D_FILE_OFFSET_BITS=64 -I"$src/include" -I"$src/lib" "$src"/lib/*.c "$src/tests/peer.c" \
+	-o "$dir/peer32" 2>"$dir/log" || built=1
+sed 's/^/# /' "$dir/log"
+ok "the library builds for 32 bits without a warning" $built
+[ $built = 0 ] || exit 1
+a32=$dir/peer32
+a64=./peer
+
+"$a32" send "$name" 1 200000 & started=$!
+is "32 to 64 bits" "$("$a64" receive "$name" 200000 1 2>&1)" "received 200000 skipped 0"
+wait "$started"
+ok "the sender of 32 bits ended well" $?
+is "64 bits attach to what 32 made; members" \
+	"$(./shmring-dump -o json info "$name" | jq -c '[.members[].state]|unique')" '["free"]'
+rm -f "/dev/shm$name"
+"$a64" send "$name" 1 200000 & one=$!
+"$a32" send "$name" 2 200000 & two=$!
+started="$one $two"
+is "64 and 32 bits to 32" "$("$a32" receive "$name" 400000 2 2>&1)" "received 400000 skipped 0"
+wait $one
+first=$?
+wait $two
+ok "both senders ended well" $((first + $?))
+rm -f "/dev/shm$name"
+died() { # who is killed while a record is reserved, who sends, who receives
+	"$1" hold "$name" >"$dir/held" &
+	holder=$!
+	started="$started $holder"
+	i=0
+	while [ ! -s "$dir/held" ] && [ $i -lt 1000 ]; do sleep 0.01; i=$((i + 1)); done
+	"$2" send "$name" 1 10
+	kill -9 $holder
+	wait $holder 2>/dev/null
+	"$3" receive "$name" 10 1 2>&1
+	rm -f "$dir/held" "/dev/shm$name"
+}
+is "32 bits die, 64 mend" "$(died "$a32" "$a64" "$a64")" "received 10 skipped 1"
+is "64 bits die, 32 mend" "$(died "$a64" "$a32" "$a32")" "received 10 skipped 1"
+"$a32" send "$name" 1 1
+is "the tool reads what 32 bits wrote" "$(./shmring-dump records "$name" | cut -d' ' -f1-7)" \
+	"ring @4294963200: sequence=0 half=0 producer=1 size=32 minus=0"
