@@ -33,6 +33,7 @@ struct shr_ring {
 	uint64_t min_record;
 	uint32_t me; /* member number */
 	_Atomic uint32_t users;
+	_Atomic int64_t looked_ns; /* when a wait last looked whether the file has a name */
 };
 
 /* ring.c, for kinds.c */
@@ -98,7 +99,7 @@ int claim_sweep(const struct ring_view *view, uint32_t dead);
  * wait.c: sleep on @event until @attempt() is not -EAGAIN. It may change
  * *@slice_last_ns, the longest sleep without a look.
  */
-int ring_wait(const struct shr_ring *ring, struct shm_event *event, int64_t deadline_ns,
+int ring_wait(struct shr_ring *ring, struct shm_event *event, int64_t deadline_ns,
 	      int (*attempt)(void *), void *argument, const int64_t *slice_last_ns);
 
 #endif

@@ -427,9 +427,13 @@ uint64_t shr_segment_epoch(const struct shr_segment *segment)
 
 int shr_segment_check(const struct shr_segment *segment)
 {
+	struct stat st;
+
 	if (segment->tag != SEGMENT_TAG)
 		return shr_fail(ECHILD, HANDLE_CHILD);
-	if (atomic_load_explicit(&segment_header(segment)->obsolete, memory_order_acquire))
+	/* A plain rm tells nobody. */
+	if (atomic_load_explicit(&segment_header(segment)->obsolete, memory_order_acquire) ||
+	    (!fstat(segment->door, &st) && !st.st_nlink))
 		return shr_fail(ESTALE, "obsolete: it was unlinked or replaced");
 	return 0;
 }

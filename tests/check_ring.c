@@ -315,6 +315,34 @@ START_TEST(unlink_ends_both_ends_after_the_last_record)
 }
 END_TEST
 
+/* A plain rm tells nobody; also who waits in short slices finds out. */
+START_TEST(a_removed_file_is_stale_to_who_waits_in_slices)
+{
+	struct shr_ring *ring = ring_make((struct shr_ring_options){.capacity = 256, .flags = _i});
+	struct shr_producer *producer = producer_of(ring);
+	struct shr_cursor *cursor = cursor_of(ring);
+	struct shr_record record;
+	int err = -ETIMEDOUT;
+
+	MUST(shr_segment_check(shr_ring_segment(ring)));
+	unlink(path);
+	ck_assert_int_eq(shr_segment_check(shr_ring_segment(ring)), -ESTALE);
+	for (int i = 0; i < 500 && err == -ETIMEDOUT; i++)
+		err = shr_cursor_next_until(cursor, &record, shr_deadline_ns(10000000));
+	ck_assert_int_eq(err, -ESTALE);
+	while (!(err = shr_producer_write(producer, "12345678", 8)))
+		;
+	ck_assert_int_eq(err, -EAGAIN);
+	err = -ETIMEDOUT;
+	for (int i = 0; i < 500 && err == -ETIMEDOUT; i++)
+		err = shr_producer_write_until(producer, "12345678", 8, shr_deadline_ns(10000000));
+	ck_assert_int_eq(err, -ESTALE);
+	shr_producer_close(producer);
+	shr_cursor_close(cursor);
+	MUST(shr_ring_close(ring));
+}
+END_TEST
+
 START_TEST(waits_end_at_their_deadline)
 {
 	struct shr_ring *ring = ring_make((struct shr_ring_options){.capacity = 256, .flags = _i});
@@ -633,6 +661,7 @@ int main(void)
 	tcase_add_test(tc, records_of_another_type_are_refused);
 	tcase_add_test(tc, one_owner_a_role_and_none_in_a_child);
 	tcase_add_loop_test(tc, unlink_ends_both_ends_after_the_last_record, 0, 2);
+	tcase_add_loop_test(tc, a_removed_file_is_stale_to_who_waits_in_slices, 0, 2);
 	tcase_add_loop_test(tc, waits_end_at_their_deadline, 0, 2);
 	tcase_add_loop_test(tc, a_reservation_of_the_dead_is_skipped_or_never_was, 0, 3);
 	tcase_add_loop_test(tc, ten_million_records_between_processes, 1, 3);

@@ -3,7 +3,7 @@
 # The README's two programs, run as the README says.
 name=/shmring-examples-$$
 trap 'rm -f "/dev/shm$name"' EXIT
-echo 1..5
+echo 1..6
 n=0
 case_is() { # description, got, wanted
 	n=$((n + 1))
@@ -28,3 +28,18 @@ case_is "a truncated segment is an error with a sentence" \
 	"$(./minimal-consumer $name 2>&1; echo $?)" \
 	"minimal-consumer: truncated: 100 bytes are too short for a segment
 1"
+# A filesystem of 1 MiB in a mount namespace of its own.
+full() {
+	unshare -m sh -c "mount -t tmpfs -o size=1m none /dev/shm && ./minimal-producer $name; echo \$?
+		ls -A /dev/shm" 2>&1 ||
+		unshare -rm sh -c "mount -t tmpfs -o size=1m none /dev/shm && ./minimal-producer $name; echo \$?
+			ls -A /dev/shm" 2>&1
+}
+if unshare -m mount -t tmpfs none /mnt 2>/dev/null || unshare -rm mount -t tmpfs none /mnt 2>/dev/null; then
+	case_is "a full /dev/shm is an error with a sentence, and nothing is left" "$(full)" \
+		"minimal-producer: cannot reserve 1064960 bytes: No space left on device
+1"
+else
+	n=$((n + 1))
+	echo "ok $n - a full /dev/shm # SKIP no right to mount one"
+fi

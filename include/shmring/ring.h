@@ -203,7 +203,9 @@ SHR_API int shr_producer_abort(struct shr_producer *producer);
  * shr_deadline_ns()). Spins briefly, then sleeps.
  *
  * Returns:  as reserve, but for -EAGAIN: -ETIMEDOUT, -EINTR a signal came
- *           while it slept
+ *           while it slept. One that comes just before is not seen: who waits
+ *           for signals waits in slices. A plain rm of the segment's file is
+ *           -ESTALE after about a second of waits.
  * Since:    0.1
  */
 SHR_API int shr_producer_reserve_until(struct shr_producer *producer, size_t size, void **payload,
@@ -264,7 +266,7 @@ static inline int shr_cursor_open(struct shr_cursor **cursor, struct shr_ring *r
  */
 SHR_API int shr_cursor_close(struct shr_cursor *cursor);
 
-/* Next, waiting until @deadline_ns. -ETIMEDOUT, -EINTR. Since 0.1. */
+/* Next, waiting until @deadline_ns: as shr_producer_reserve_until(). Since 0.1. */
 SHR_API int shr_cursor_next_until(struct shr_cursor *cursor, struct shr_record *record,
 				  int64_t deadline_ns);
 

@@ -138,7 +138,8 @@ SHR_API int shr_segment_created(const struct shr_segment *segment);
 SHR_API uint64_t shr_segment_epoch(const struct shr_segment *segment);
 
 /*
- * 0 while the segment is current, -ESTALE once it is obsolete.
+ * 0 while the segment is current, -ESTALE once it is obsolete or its file was
+ * removed. One system call.
  *
  * Threads:  any.  Since: 0.1
  */
