@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* L4: rings. Records describe themselves; every account is exact. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -165,6 +166,54 @@ START_TEST(held_records_come_again_to_the_next_consumer)
 	ck_assert_uint_eq(stat.position, stat.tail);
 	shr_producer_close(producer);
 	shr_cursor_close(cursor);
+	MUST(shr_ring_close(ring));
+}
+END_TEST
+
+/* A consumer dies between counting a skip and moving over it. */
+START_TEST(a_skip_is_counted_once_whenever_the_consumer_dies)
+{
+	struct shr_ring *ring = ring_make((struct shr_ring_options){.capacity = 1024});
+	struct shr_producer *producer = producer_of(ring);
+	struct shr_cursor *cursor;
+	struct shr_record record;
+	struct shr_ring_status stat;
+	struct shr_inspect *inspect = NULL;
+	struct shr_object_info object;
+	const uint64_t total = RECORD_TOTAL(40), one = 1;
+	void *payload;
+	int fd = open(path, O_RDWR);
+
+	MUST(shr_producer_reserve(producer, 40, &payload));
+	MUST(shr_producer_abort(producer));
+	MUST(shr_producer_reserve(producer, 50, &payload));
+	fill(payload, 1, 7, 50);
+	MUST(shr_producer_commit(producer));
+	MUST(shr_inspect_open(&inspect, name));
+	MUST(shr_inspect_object(inspect, 0, &object));
+	/* What release stores, in its order; position comes last. */
+#define STORE(field, value)                                                              \
+	ck_assert_int_eq(pwrite(fd, &(value), 8,                                         \
+				(off_t)(object.offset + offsetof(struct shm_ring, cursor[0].field))), \
+			 8)
+	STORE(journal_skipped, one);
+	STORE(journal_position, total);
+	if (_i)
+		STORE(skipped, one);
+	cursor = cursor_of(ring);
+	MUST(shr_ring_stat(ring, &stat));
+	ck_assert_uint_eq(stat.skipped, 1);
+	ck_assert_uint_eq(stat.position, total);
+	MUST(shr_cursor_next(cursor, &record));
+	ck_assert_uint_eq(check(&record).sequence, 7);
+	ck_assert_uint_eq(record.flags, 0);
+	MUST(shr_cursor_release(cursor));
+	MUST(shr_ring_stat(ring, &stat));
+	ck_assert_uint_eq(stat.skipped, 1);
+	close(fd);
+	shr_inspect_close(inspect);
+	shr_cursor_close(cursor);
+	shr_producer_close(producer);
 	MUST(shr_ring_close(ring));
 }
 END_TEST
@@ -716,6 +765,7 @@ int main(void)
 	tcase_add_loop_test(tc, every_offset_wraps, 0, 2);
 	tcase_add_loop_test(tc, abort_and_shorter_commit_leave_no_trace, 0, 2);
 	tcase_add_loop_test(tc, held_records_come_again_to_the_next_consumer, 0, 2);
+	tcase_add_loop_test(tc, a_skip_is_counted_once_whenever_the_consumer_dies, 0, 2);
 	tcase_add_loop_test(tc, read_into_a_small_buffer_loses_nothing, 0, 2);
 	tcase_add_test(tc, impossible_geometry_is_refused);
 	tcase_add_test(tc, records_of_another_type_are_refused);
