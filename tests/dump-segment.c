@@ -162,7 +162,7 @@ static uint64_t mix(uint64_t x)
 static void damage(const char *name, uint64_t seed, const char *file)
 {
 	static const uint32_t zero;
-	char path[300], *image;
+	char path[300], *image = NULL;
 	struct shm_header header;
 	struct stat st;
 	uint32_t crc;
