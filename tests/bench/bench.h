@@ -61,6 +61,7 @@ struct samples {
 /* Handles of this process: the driver has cursors where the peer has producers. */
 struct bench {
 	struct shared *shared;
+	size_t size; /* of a message; the compiler does not know it */
 	struct samples samples;
 	struct shr_segment *segment;
 	struct shr_ring *single, *several, *ping, *pong;
@@ -111,18 +112,17 @@ _Noreturn void die_plain(const char *what);
 
 /* --- raw.c, ring.c, table.c --- */
 
-#define ONE_WAY_SIZES(X) X(8) X(64) X(1024) X(65536)
-#define ROW_DECLARE(name) void name##_driver(struct bench *), name##_peer(struct bench *);
-#define ONE_WAY_DECLARE(bytes)                                                                     \
-	ROW_DECLARE(ideal_##bytes) ROW_DECLARE(dirty_##bytes) ROW_DECLARE(inline_##bytes)
-ONE_WAY_SIZES(ONE_WAY_DECLARE)
-ROW_DECLARE(several_64)
-ROW_DECLARE(calls_64)
-ROW_DECLARE(line)
-ROW_DECLARE(trip)
-ROW_DECLARE(trip_until)
-ROW_DECLARE(futex)
-ROW_DECLARE(trip_asleep)
+#define SIDES(name) void name##_driver(struct bench *), name##_peer(struct bench *)
+void ideal_driver(struct bench *), dirty_driver(struct bench *);
+void raw_peer(struct bench *);
+SIDES(inline);
+SIDES(calls);
+SIDES(several);
+SIDES(line);
+SIDES(trip);
+SIDES(trip_until);
+SIDES(futex);
+SIDES(trip_asleep);
 
 double probe(struct bench *bench); /* driver; the peer runs line_peer() */
 void rings_open(struct bench *bench, const char *name, int driver);
@@ -134,6 +134,7 @@ struct row {
 	const char *unit;
 	void (*driver)(struct bench *);
 	void (*peer)(struct bench *);
+	size_t size; /* of a message; 0 of a round trip */
 	int against;	   /* row of the ratio, -1 none */
 	double target[DISTANCES]; /* of the ratio; 0 none */
 	int at_most;	   /* the target is an upper bound */
@@ -156,26 +157,15 @@ void table_print(struct results *results, const int cpu[2]);
 
 #define ALWAYS inline __attribute__((always_inline))
 
-/* Above 256 bytes the C library's, whatever this compiler makes of a constant size. */
-static ALWAYS void copy(void *to, const void *from, size_t size)
-{
-	if (size > 256)
-		__asm__("" : "+r"(size));
-	memcpy(to, from, size);
-}
-
 /* Copied in from @source, and numbered at both ends. */
 static ALWAYS void message_put(void *to, const void *source, size_t size, uint64_t number)
 {
 	uint64_t *words = to;
 
-	__asm__("" : "+r"(source)); /* or it would know that all is zero */
-	copy(to, source, size);
+	memcpy(to, source, size);
 	words[0] = number;
 	if (size > 8)
 		words[size / 8 - 1] = ~number;
-	/* Each is really there before the next: or the compiler would join them. */
-	__asm__ volatile("" : : "r"(to) : "memory");
 }
 
 /* Copied out to @buffer and looked at. */
@@ -183,7 +173,7 @@ static ALWAYS void message_take(void *buffer, const void *from, size_t size, uin
 {
 	const uint64_t *words = buffer;
 
-	copy(buffer, from, size);
+	memcpy(buffer, from, size);
 	__asm__ volatile("" : : "r"(buffer) : "memory");
 	if (words[0] != number || (size > 8 && words[size / 8 - 1] != ~number))
 		die_plain("a message is not the one that was sent");

@@ -19,9 +19,25 @@
 static struct bench bench;
 static struct results results;
 static pid_t driver;
+static char segment[64]; /* name; "" while there is none */
+
+/* Rings whose segment has no name any more are stale, so it goes at the end. */
+static void remove_segment(void)
+{
+	if (segment[0] && getpid() == driver)
+		shr_map_unlink(segment);
+}
+
+/* The ends that can be caught. */
+static void stopped(int number)
+{
+	remove_segment();
+	_exit(128 + number);
+}
 
 static _Noreturn void leave(void)
 {
+	remove_segment();
 	fflush(NULL);
 	_exit(1);
 }
@@ -49,6 +65,12 @@ _Noreturn void die_plain(const char *what)
 #define JOB_ATTACH 255 /* else a row */
 #define JOB_PROBE 254
 
+static void row_peer(const struct row *row)
+{
+	bench.size = row->size;
+	row->peer(&bench);
+}
+
 static _Noreturn void peer(const char *name, int cpu)
 {
 	struct shared *shared = bench.shared;
@@ -69,7 +91,7 @@ static _Noreturn void peer(const char *name, int cpu)
 		else if ((job & 255) == JOB_PROBE)
 			line_peer(&bench);
 		else
-			rows[job & 255].peer(&bench);
+			row_peer(&rows[job & 255]);
 		atomic_store_explicit(&shared->done.word, job, memory_order_release);
 	}
 }
@@ -119,6 +141,7 @@ static double row_run(int row, double before)
 	double after, value;
 
 	job_start((uint64_t)row);
+	bench.size = rows[row].size;
 	rows[row].driver(&bench);
 	while (!job_over())
 		;
@@ -162,6 +185,7 @@ static void peer_ended(int number)
 	static const char text[] = "shmring-bench: the second process ended\n";
 
 	(void)number;
+	remove_segment();
 	if (write(STDERR_FILENO, text, sizeof(text) - 1) < 0)
 		_exit(2);
 	_exit(1);
@@ -177,7 +201,7 @@ static void watch_peer(pid_t child)
 		peer_ended(0);
 }
 
-/* The name is there only while the peer attaches, with signals held back. */
+/* The segment, and the peer attached to it; with signals held back. */
 static void connect_peer(const char *name, pid_t child)
 {
 	sigset_t all, old;
@@ -186,12 +210,10 @@ static void connect_peer(const char *name, pid_t child)
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, &old);
 	rings_create(&bench, name);
+	snprintf(segment, sizeof(segment), "%s", name);
 	job_start(JOB_ATTACH);
 	while (!ended && !job_over())
 		ended = waitpid(child, NULL, WNOHANG) != 0;
-	/* Not shr_segment_unlink(): that would make the rings obsolete. */
-	if (shr_map_unlink(name))
-		die("unlink the segment");
 	if (ended)
 		leave();
 	sigprocmask(SIG_SETMASK, &old, NULL);
@@ -278,11 +300,15 @@ int main(int argc, char **argv)
 	if (!child)
 		peer(name, cpu[1]);
 	machine_pin(cpu[0]);
+	signal(SIGINT, stopped);
+	signal(SIGTERM, stopped);
+	signal(SIGHUP, stopped);
 	connect_peer(name, child);
 	measure(seconds);
 	signal(SIGCHLD, SIG_DFL);
 	kill(child, SIGKILL);
 	waitpid(child, NULL, 0);
+	remove_segment();
 	table_print(&results, cpu);
 	return fflush(stdout) || ferror(stdout) ? 1 : 0;
 }

@@ -27,8 +27,9 @@ static ALWAYS uint64_t block_of(size_t size)
 	return burst_of(size) * size;
 }
 
-static ALWAYS void raw_produce(struct bench *bench, size_t size)
+void raw_peer(struct bench *bench)
 {
+	const size_t size = bench->size;
 	static uint64_t source[65536 / 8];
 	struct shared *shared = bench->shared;
 	uint64_t tail = 0, head = 0, number = 0;
@@ -67,8 +68,9 @@ static ALWAYS void raw_take(struct shared *shared, uint64_t head, size_t size, i
 	atomic_store_explicit(&shared->head.word, head, memory_order_release);
 }
 
-static ALWAYS void raw_consume(struct bench *bench, size_t size, int dirty)
+static ALWAYS void raw_consume(struct bench *bench, int dirty)
 {
+	const size_t size = bench->size;
 	struct shared *shared = bench->shared;
 	struct windows windows;
 	uint64_t head = 0, sent;
@@ -92,24 +94,15 @@ static ALWAYS void raw_consume(struct bench *bench, size_t size, int dirty)
 	}
 }
 
-#define RAW_ROWS(bytes)                                                                            \
-	void ideal_##bytes##_driver(struct bench *bench)                                           \
-	{                                                                                          \
-		raw_consume(bench, bytes, 0);                                                      \
-	}                                                                                          \
-	void ideal_##bytes##_peer(struct bench *bench)                                             \
-	{                                                                                          \
-		raw_produce(bench, bytes);                                                         \
-	}                                                                                          \
-	void dirty_##bytes##_driver(struct bench *bench)                                           \
-	{                                                                                          \
-		raw_consume(bench, bytes, 1);                                                      \
-	}                                                                                          \
-	void dirty_##bytes##_peer(struct bench *bench)                                             \
-	{                                                                                          \
-		raw_produce(bench, bytes);                                                         \
-	}
-ONE_WAY_SIZES(RAW_ROWS)
+void ideal_driver(struct bench *bench)
+{
+	raw_consume(bench, 0);
+}
+
+void dirty_driver(struct bench *bench)
+{
+	raw_consume(bench, 1);
+}
 
 static uint64_t line_group(struct shared *shared, uint64_t number)
 {

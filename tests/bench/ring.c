@@ -51,9 +51,10 @@ static ALWAYS int ring_take(struct shr_cursor *cursor, void *buffer, size_t size
 	return 1;
 }
 
-static ALWAYS void ring_produce(struct bench *bench, struct shr_producer *producer, size_t size,
+static ALWAYS void ring_produce(struct bench *bench, struct shr_producer *producer,
 				enum calls calls)
 {
+	const size_t size = bench->size;
 	static uint64_t source[65536 / 8];
 	struct shared *shared = bench->shared;
 	uint64_t number = 0;
@@ -64,9 +65,10 @@ static ALWAYS void ring_produce(struct bench *bench, struct shr_producer *produc
 	atomic_store(&shared->sent.word, number + 1);
 }
 
-static ALWAYS void ring_consume(struct bench *bench, struct shr_cursor *cursor, size_t size,
+static ALWAYS void ring_consume(struct bench *bench, struct shr_cursor *cursor,
 				enum calls calls)
 {
+	const size_t size = bench->size;
 	static uint64_t buffer[65536 / 8];
 	struct shared *shared = bench->shared;
 	struct windows windows;
@@ -87,19 +89,35 @@ static ALWAYS void ring_consume(struct bench *bench, struct shr_cursor *cursor, 
 	} while (!sent || number != sent - 1);
 }
 
-#define RING_ROW(name, ring, bytes, calls)                                                         \
-	void name##_##bytes##_driver(struct bench *bench)                                          \
-	{                                                                                          \
-		ring_consume(bench, bench->from_##ring, bytes, calls);                             \
-	}                                                                                          \
-	void name##_##bytes##_peer(struct bench *bench)                                            \
-	{                                                                                          \
-		ring_produce(bench, bench->to_##ring, bytes, calls);                               \
-	}
-#define INLINE_ROW(bytes) RING_ROW(inline, single, bytes, INLINE)
-ONE_WAY_SIZES(INLINE_ROW)
-RING_ROW(several, several, 64, INLINE)
-RING_ROW(calls, single, 64, PLAIN)
+void inline_driver(struct bench *bench)
+{
+	ring_consume(bench, bench->from_single, INLINE);
+}
+
+void inline_peer(struct bench *bench)
+{
+	ring_produce(bench, bench->to_single, INLINE);
+}
+
+void calls_driver(struct bench *bench)
+{
+	ring_consume(bench, bench->from_single, PLAIN);
+}
+
+void calls_peer(struct bench *bench)
+{
+	ring_produce(bench, bench->to_single, PLAIN);
+}
+
+void several_driver(struct bench *bench)
+{
+	ring_consume(bench, bench->from_several, INLINE);
+}
+
+void several_peer(struct bench *bench)
+{
+	ring_produce(bench, bench->to_several, INLINE);
+}
 
 /* --- Round trips ------------------------------------------------------------ */
 

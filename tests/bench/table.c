@@ -16,29 +16,27 @@ enum {
 
 #define RUN(name) .driver = name##_driver, .peer = name##_peer
 #define RAW(name) RUN(name), .against = -1
+#define IDEAL(name, bytes) .driver = name##_driver, .peer = raw_peer, .size = bytes, .against = -1
 #define BOTH(ratio) {[NEAR] = ratio, [FAR] = ratio}
-#define SIZE_ROWS(bytes, text, to, goal)                                                           \
-	[IDEAL_##bytes] = {text " ideal", "M/s", RAW(ideal_##bytes)},                              \
-	[DIRTY_##bytes] = {text " ideal-dirty", "M/s", RAW(dirty_##bytes)},                        \
-	[INLINE_##bytes] = {text " shmring", "M/s", RUN(inline_##bytes), .against = to##_##bytes,  \
-			    .target = goal}
+#define SIZE_ROWS(bytes, text, ...)                                                                \
+	[IDEAL_##bytes] = {text " bytes ideal", "M/s", IDEAL(ideal, bytes)},                       \
+	[DIRTY_##bytes] = {text " bytes ideal-dirty", "M/s", IDEAL(dirty, bytes)},                 \
+	[INLINE_##bytes] = {text " bytes shmring", "M/s", RUN(inline), .size = bytes, __VA_ARGS__}
 
 /* clang-format off */
 const struct row rows[ROWS] = {
-	SIZE_ROWS(8, "      8 bytes", DIRTY, BOTH(0.9)),
-	SIZE_ROWS(64, "     64 bytes", DIRTY, BOTH(0.9)),
-	[CALLS_64] = {"     64 bytes shmring, plain calls", "M/s", RUN(calls_64),
+	SIZE_ROWS(8, "     8", .against = DIRTY_8, .target = BOTH(0.9)),
+	SIZE_ROWS(64, "    64", .against = DIRTY_64, .target = BOTH(0.9)),
+	[CALLS_64] = {"    64 bytes shmring, plain calls", "M/s", RUN(calls), .size = 64,
 		      .against = DIRTY_64, .target = BOTH(0.6)},
-	[SEVERAL_64] = {"     64 bytes shmring, several", "M/s", RUN(several_64),
+	[SEVERAL_64] = {"    64 bytes shmring, several", "M/s", RUN(several), .size = 64,
 			.against = DIRTY_64},
-	SIZE_ROWS(1024, "  1,024 bytes", DIRTY, BOTH(0.9)),
-	[IDEAL_65536] = {" 65,536 bytes ideal", "M/s", RAW(ideal_65536)},
-	[DIRTY_65536] = {" 65,536 bytes ideal-dirty", "M/s", RAW(dirty_65536)},
-	[INLINE_65536] = {" 65,536 bytes shmring", "M/s", RUN(inline_65536), .against = IDEAL_65536,
-			  .target[NEAR] = 0.7, .target[FAR] = 1.0},
+	SIZE_ROWS(1024, " 1,024", .against = DIRTY_1024, .target = BOTH(0.9)),
+	SIZE_ROWS(65536, "65,536", .against = IDEAL_65536,
+		  .target = {[NEAR] = 0.7, [FAR] = 1.0}),
 	[LINE] = {"a line there and back", "ns", RAW(line)},
 	[TRIP] = {"shmring, busy", "ns", RUN(trip), .against = LINE, .at_most = 1,
-		  .target[NEAR] = 1.3, .target[FAR] = 1.1},
+		  .target = {[NEAR] = 1.3, [FAR] = 1.1}},
 	[TRIP_UNTIL] = {"shmring, _until, answered in the spin", "ns", RUN(trip_until),
 			.against = TRIP, .at_most = 1, .target = BOTH(1.2)},
 	[FUTEX] = {"futex, asleep", "ns", RAW(futex)},
