@@ -28,7 +28,8 @@
 
 #define LOOK_NS 1000000		/* between looks whether the owner of a BUSY record lives */
 #define SLICE_BUSY_NS 4000000	/* longest sleep before a BUSY record */
-#define BATCHES 32		/* cleaning steps a lap */
+#define BATCHES 8		/* cleaning steps a lap: fewer are faster, */
+#define BATCH_MAX 65536		/* but a release must not zero for long */
 
 struct cursor {
 	struct shr_cursor hot;
@@ -276,6 +277,8 @@ int shr_cursor_open_version(struct shr_cursor **result, struct shr_ring *ring, c
 	c->ring = ring;
 	c->shm = &ring->view.shm->cursor[0];
 	c->batch = ring->view.capacity / BATCHES;
+	if (c->batch > BATCH_MAX)
+		c->batch = BATCH_MAX;
 	c->hot.data = ring->view.data;
 	c->hot.mask = ring->view.capacity - 1;
 	c->hot.max_record = ring->view.max_record;
