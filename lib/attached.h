@@ -9,7 +9,6 @@
 
 #include "handle.h"
 #include "layout.h"
-#include "name.h"
 
 #define SEGMENT_TAG 0x53484d52u
 
@@ -20,7 +19,10 @@ struct shr_segment {
 	int created;
 	char *base; /* the whole segment, read-write, not there in a child */
 	size_t size;
-	int door; /* an ordinary descriptor, to open fresh ones from */
+	struct object object;
+	int door; /* of the file with the bytes of life, to open fresh ones from */
+	char door_path[PATH_MAX]; /* of that file; "": none */
+	void *pin; /* a page of that file, where it is not the segment itself; or NULL */
 	int life; /* -1, or the token's, where the mapping does not pin it */
 	uint32_t slot;
 	_Atomic uint32_t users; /* rings open on it */
@@ -28,7 +30,6 @@ struct shr_segment {
 	ino_t inode;
 	struct fork_entry *fork_entry;
 	struct layout layout;
-	struct shr_path path;
 };
 
 static inline struct shm_header *segment_header(const struct shr_segment *segment)

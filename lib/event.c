@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <shmring/base.h>
+
 #ifdef SYS_futex /* its time is the kernel's long, whatever time_t is */
 #define FUTEX_CALL SYS_futex
 struct futex_time {
@@ -57,4 +59,22 @@ void event_wake(struct shm_event *event)
 	atomic_exchange_explicit(&event->sleepers, 0, memory_order_seq_cst);
 	atomic_fetch_add_explicit(&event->sequence, 1, memory_order_seq_cst);
 	syscall(FUTEX_CALL, (void *)&event->sequence, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
+int event_futex_wait(uint32_t *word, uint32_t value, int64_t deadline_ns)
+{
+	/* FUTEX_WAIT_BITSET takes an absolute time of CLOCK_MONOTONIC: futex(2). */
+	struct futex_time deadline = {deadline_ns / 1000000000, deadline_ns % 1000000000};
+
+	if (!syscall(FUTEX_CALL, word, FUTEX_WAIT_BITSET, value,
+		     deadline_ns == SHR_FOREVER ? NULL : &deadline, NULL, FUTEX_BITSET_MATCH_ANY))
+		return 0;
+	return -errno;
+}
+
+int event_futex_wake(uint32_t *word, int count)
+{
+	long woken = syscall(FUTEX_CALL, word, FUTEX_WAKE, count, NULL, NULL, 0);
+
+	return woken < 0 ? -errno : (int)woken;
 }

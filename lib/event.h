@@ -51,4 +51,9 @@ static inline void event_pause(void)
 #endif
 }
 
+/* futex(2) by itself: 0, -EAGAIN the word is another, -ETIMEDOUT, -EINTR, -errno. */
+int event_futex_wait(uint32_t *word, uint32_t value, int64_t deadline_ns);
+/* How many were woken, or -errno. */
+int event_futex_wake(uint32_t *word, int count);
+
 #endif

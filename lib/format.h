@@ -68,13 +68,19 @@ struct shm_header {
 	shm_u64 member_offset;
 	shm_u64 schema_offset;
 	shm_u64 schema_size;
-	shm_u64 reserved[2];
+	uint32_t life; /* FORMAT_LIFE_*: which file's locks prove who is alive */
+	uint32_t reserved_life;
+	shm_u64 reserved[1];
 	/* 128: what changes, on a line of its own. */
 	shm_atomic_u32 obsolete;
 	uint32_t reserved_line[31];
 	/* 256: constant again. */
 	struct shm_object directory[FORMAT_OBJECTS];
 };
+
+/* The file of the segment itself, or a companion of it: object.c. */
+#define FORMAT_LIFE_OWN 0u
+#define FORMAT_LIFE_COMPANION 1u
 
 /* The slot of a process. But for @state all of it is for people. */
 struct shm_member {
@@ -206,6 +212,7 @@ FORMAT_AT(shm_header, boot_id, 56);
 FORMAT_AT(shm_header, members, 80);
 FORMAT_AT(shm_header, member_offset, 88);
 FORMAT_AT(shm_header, schema_size, 104);
+FORMAT_AT(shm_header, life, 112);
 FORMAT_AT(shm_header, obsolete, 128);
 FORMAT_AT(shm_header, directory, 256);
 FORMAT_IS(shm_member, 128);

@@ -3,24 +3,20 @@
  * Looking at a segment from outside: the segment, its objects and members.
  * walk.c has the rings.
  *
- * Only pread(2) on a read-only descriptor, and F_OFD_GETLK, which asks for a
- * lock and takes none.
+ * Only pread(2) on a read-only descriptor, or a read-only attach of a System V
+ * segment, and F_OFD_GETLK, which asks for a lock and takes none.
  */
 #include "inspect.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "boot.h"
 #include "error.h"
-#include "map_file.h"
-#include "name.h"
 #include "ring_core.h"
 
 #define READ_TRIES 64
@@ -28,22 +24,7 @@
 
 int inspect_read(const struct shr_inspect *inspect, void *buffer, size_t size, uint64_t offset)
 {
-	size_t done = 0;
-
-	while (done < size) {
-		ssize_t n = pread(inspect->fd, (char *)buffer + done, size - done,
-				  (off_t)(offset + done));
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return shr_fail(errno, "cannot read the segment: %s", strerror(errno));
-		if (!n)
-			return shr_fail(ENODATA, "truncated: the file ends before byte %llu",
-					(unsigned long long)(offset + size));
-		done += (size_t)n;
-	}
-	return 0;
+	return object_read(&inspect->object, buffer, size, offset);
 }
 
 static int read_settled(const struct shr_inspect *inspect, uint64_t *value, uint64_t offset, int grows)
@@ -84,70 +65,41 @@ const struct shm_object *inspect_entry(const struct shr_inspect *inspect, uint32
 	return &inspect->layout.header.directory[index];
 }
 
-/* 0: a segment, -EACCES: may be one, -EMEDIUMTYPE: not one. */
-static int look(const char *file)
-{
-	char path[sizeof(SHM_DIR) + NAME_MAX + 2];
-	struct stat st;
-	int fd, err;
-
-	snprintf(path, sizeof(path), SHM_DIR "/%.*s", NAME_MAX, file);
-	fd = map_open_file(path, O_RDONLY, &st);
-	if (fd < 0)
-		return fd == -EACCES ? -EACCES : -EMEDIUMTYPE;
-	err = layout_magic(fd);
-	close(fd);
-	return err;
-}
-
 int shr_inspect_list(int (*each)(const char *name, int err, void *argument), void *argument)
 {
-	DIR *dir = opendir(SHM_DIR);
-	struct dirent *entry;
-	int result = 0;
+	int result = shr_map_list("/", SHR_LIST_SEGMENTS, each, argument);
 
-	if (!dir)
-		return shr_fail(errno, "cannot list " SHM_DIR ": %s", strerror(errno));
-	while (!result && (entry = readdir(dir))) {
-		char name[NAME_MAX + 2];
-		int err;
-
-		if (entry->d_name[0] == '.')
-			continue;
-		err = look(entry->d_name);
-		snprintf(name, sizeof(name), "/%s", entry->d_name);
-		if (!err || err == -EACCES)
-			result = each(name, err, argument);
-	}
-	closedir(dir);
-	return result;
+	return result ? result : shr_map_list("sysv:", SHR_LIST_SEGMENTS, each, argument);
 }
 
-int shr_inspect_open(struct shr_inspect **result, const char *name)
+int shr_inspect_open(struct shr_inspect **result, const char *text)
 {
 	struct shr_inspect *inspect;
-	struct shr_path path;
-	struct stat st;
+	char path[PATH_MAX];
+	struct name name;
 	int err;
 
 	if (!result || *result)
 		return shr_fail(result ? EBUSY : EINVAL, "the handle is in use, or none");
-	err = name_resolve(name, &path);
+	err = name_resolve(text, &name);
 	if (err)
 		return err;
 	inspect = calloc(1, sizeof(*inspect));
 	if (!inspect)
 		return shr_fail(ENOMEM, "out of memory");
-	inspect->fd = err = map_open_file(path.path, O_RDONLY, &st);
-	if (err < 0)
-		goto free_handle;
-	err = layout_read(&inspect->layout, inspect->fd);
+	err = object_open(&inspect->object, &name, 0);
 	if (err)
-		goto close_fd;
+		goto free_handle;
+	err = layout_read(&inspect->layout, &inspect->object);
+	if (err)
+		goto close_object;
+	/* Without it nobody knows who is alive, and the rest is still to be seen. */
+	inspect->life = object_life_open(&inspect->object, &name, inspect->layout.header.life,
+					 inspect->layout.header.epoch, 0, path);
 	*result = inspect;
 	return 0;
-close_fd:
-	close(inspect->fd);
+close_object:
+	object_close(&inspect->object);
 free_handle:
 	free(inspect);
 	return err;
@@ -157,7 +109,8 @@ void shr_inspect_close(struct shr_inspect *inspect)
 {
 	if (!inspect)
 		return;
-	close(inspect->fd);
+	object_life_close(&inspect->object, inspect->life);
+	object_close(&inspect->object);
 	layout_free(&inspect->layout);
 	free(inspect);
 }
@@ -167,13 +120,12 @@ int shr_inspect_segment(const struct shr_inspect *inspect, struct shr_segment_in
 	const struct shm_header *h = &inspect->layout.header;
 	uint32_t obsolete;
 	uint8_t boot[16];
-	struct stat st;
 	int err = inspect_read(inspect, &obsolete, sizeof(obsolete),
 			       offsetof(struct shm_header, obsolete));
 
 	if (err)
 		return err;
-	if (!obsolete && !fstat(inspect->fd, &st) && !st.st_nlink)
+	if (!obsolete && object_gone(&inspect->object))
 		obsolete = 1;
 	boot_id(boot);
 	*info = (struct shr_segment_info){.format_major = h->major,
@@ -185,6 +137,10 @@ int shr_inspect_segment(const struct shr_inspect *inspect, struct shr_segment_in
 					  .members = h->members,
 					  .objects = h->objects,
 					  .obsolete = !!obsolete,
+					  .backend = inspect->object.backend,
+					  .life = inspect->life < 0	       ? SHR_LIFE_NONE
+						  : h->life == FORMAT_LIFE_OWN ? SHR_LIFE_FILE
+									       : SHR_LIFE_COMPANION,
 					  .this_boot = !memcmp(boot, h->boot_id, sizeof(boot))};
 	return 0;
 }
@@ -230,7 +186,7 @@ static int byte_held(const struct shr_inspect *inspect, uint32_t slot)
 			     .l_start = FORMAT_LOCK_BYTE + slot,
 			     .l_len = 1};
 
-	return fcntl(inspect->fd, F_OFD_GETLK, &lock) < 0 ? -errno : lock.l_type != F_UNLCK;
+	return fcntl(inspect->life, F_OFD_GETLK, &lock) < 0 ? -errno : lock.l_type != F_UNLCK;
 }
 
 int shr_inspect_member(const struct shr_inspect *inspect, uint32_t number,

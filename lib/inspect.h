@@ -8,7 +8,8 @@
 #include "layout.h"
 
 struct shr_inspect {
-	int fd; /* O_RDONLY */
+	struct object object; /* opened to read only */
+	int life;	      /* of the file with the bytes of life; -1: there is none */
 	struct layout layout;
 };
 

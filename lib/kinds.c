@@ -3,7 +3,6 @@
 #include "attached.h"
 #include "ring_core.h"
 
-
 int kind_known(uint32_t kind)
 {
 	return kind == SHR_OBJECT_BYTES || kind == SHR_OBJECT_RING;

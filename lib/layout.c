@@ -2,8 +2,8 @@
 /*
  * L1: validation of a segment's constant part.
  *
- * Everything is read with pread(2), so that a file that is truncated meanwhile
- * is a short read and not a SIGBUS. The order of the checks is part of the
+ * Files are read with pread(2), so that one that is truncated meanwhile is a
+ * short read and not a SIGBUS. The order of the checks is part of the
  * contract (segment.h): each has its own errno and sentence.
  */
 #include "layout.h"
@@ -11,32 +11,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "crc32c.h"
 #include "error.h"
 
 #define SCHEMA_BYTES_MAX (1u << 20)
-
-static int read_all(int fd, void *buffer, size_t size, uint64_t offset)
-{
-	size_t done = 0;
-
-	while (done < size) {
-		ssize_t n = pread(fd, (char *)buffer + done, size - done, (off_t)(offset + done));
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return shr_fail(errno, "cannot read the segment: %s", strerror(errno));
-		if (!n)
-			return shr_fail(ENODATA, "truncated: the file ends at byte %llu",
-					(unsigned long long)(offset + done));
-		done += (size_t)n;
-	}
-	return 0;
-}
 
 uint32_t layout_crc(const struct shm_header *header, const void *schemas, size_t size)
 {
@@ -52,11 +31,11 @@ uint32_t layout_crc(const struct shm_header *header, const void *schemas, size_t
 	return crc32c(crc, schemas, size);
 }
 
-int layout_magic(int fd)
+int layout_magic(const struct object *object)
 {
 	uint8_t magic[8];
 
-	if (pread(fd, magic, sizeof(magic), 0) != sizeof(magic) ||
+	if (object->size < sizeof(magic) || object_read(object, magic, sizeof(magic), 0) ||
 	    memcmp(magic, FORMAT_MAGIC, sizeof(magic)))
 		return shr_fail(EMEDIUMTYPE, "not a shmring segment");
 	return 0;
@@ -99,7 +78,8 @@ static int check_bounds(const struct shm_header *h)
 {
 	uint64_t members_end;
 
-	if (h->header_size != sizeof(*h) || h->lock_backend != 0 || h->epoch == 0)
+	if (h->header_size != sizeof(*h) || h->lock_backend != 0 || h->epoch == 0 ||
+	    h->life > FORMAT_LIFE_COMPANION || h->reserved_life || h->reserved[0])
 		return shr_fail(EBADMSG, "the header has an impossible value");
 	if (!h->members || h->members > FORMAT_MEMBERS)
 		return shr_fail(EBADMSG, "%u member slots are not possible", h->members);
@@ -156,36 +136,34 @@ static int decode_schemas(struct layout *layout, const char *schemas)
 	return 0;
 }
 
-int layout_read(struct layout *layout, int fd)
+int layout_read(struct layout *layout, const struct object *object)
 {
 	struct shm_header *h = &layout->header;
 	char *schemas = NULL;
-	struct stat st;
+	uint64_t have = object->size;
 	int err;
 
 	memset(layout, 0, sizeof(*layout));
-	if (fstat(fd, &st) < 0)
-		return shr_fail(errno, "cannot stat the segment: %s", strerror(errno));
-	if (st.st_size < (off_t)sizeof(*h)) {
-		if (st.st_size >= 8 && layout_magic(fd))
+	if (have < sizeof(*h)) {
+		if (have >= 8 && layout_magic(object))
 			return -EMEDIUMTYPE;
-		return shr_fail(ENODATA, "truncated: %lld bytes are too short for a segment",
-				(long long)st.st_size);
+		return shr_fail(ENODATA, "truncated: %llu bytes are too short for a segment",
+				(unsigned long long)have);
 	}
-	err = read_all(fd, h, sizeof(*h), 0);
+	err = object_read(object, h, sizeof(*h), 0);
 	if (!err)
 		err = check_identity(h);
 	if (err)
 		return err;
-	if (h->total_size > (uint64_t)st.st_size && h->schema_offset > (uint64_t)st.st_size)
-		return shr_fail(ENODATA, "truncated: %lld bytes of %llu", (long long)st.st_size,
+	if (h->total_size > have && h->schema_offset > have)
+		return shr_fail(ENODATA, "truncated: %llu bytes of %llu", (unsigned long long)have,
 				(unsigned long long)h->total_size);
-	if (h->schema_size > SCHEMA_BYTES_MAX || h->schema_offset > (uint64_t)st.st_size)
+	if (h->schema_size > SCHEMA_BYTES_MAX || h->schema_offset > have)
 		return shr_fail(EBADMSG, "the schemas lie outside the segment");
 	schemas = calloc(1, h->schema_size + 8);
 	if (!schemas)
 		return shr_fail(ENOMEM, "out of memory");
-	err = read_all(fd, schemas, h->schema_size, h->schema_offset);
+	err = object_read(object, schemas, h->schema_size, h->schema_offset);
 	if (err)
 		goto free_schemas;
 	err = -EUCLEAN;
@@ -193,8 +171,8 @@ int layout_read(struct layout *layout, int fd)
 		shr_fail(EUCLEAN, "the checksum of the header is wrong: it is damaged");
 		goto free_schemas;
 	}
-	if (h->total_size > (uint64_t)st.st_size) {
-		err = shr_fail(ENODATA, "truncated: %lld bytes of %llu", (long long)st.st_size,
+	if (h->total_size > have) {
+		err = shr_fail(ENODATA, "truncated: %llu bytes of %llu", (unsigned long long)have,
 			       (unsigned long long)h->total_size);
 		goto free_schemas;
 	}

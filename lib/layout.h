@@ -10,6 +10,7 @@
 #include <shmring/segment.h>
 
 #include "format.h"
+#include "object.h"
 
 struct layout {
 	struct shm_header header; /* as it is in the segment */
@@ -17,17 +18,17 @@ struct layout {
 };
 
 /*
- * Read and check the segment behind @fd. On success layout_free() it.
+ * Read and check the segment in @object. On success layout_free() it.
  * -ENODATA, -EMEDIUMTYPE, -EILSEQ, -EPROTONOSUPPORT, -EUCLEAN, -EBADMSG,
  * -EPROTO: see shr_segment_attach(). An obsolete one reads like any other.
  */
-int layout_read(struct layout *layout, int fd);
+int layout_read(struct layout *layout, const struct object *object);
 
 /* 0, or -ESTALE if the segment was obsolete when it was read. */
 int layout_current(const struct layout *layout);
 
-/* Only: is the file one of ours, of whatever version? 0 or -EMEDIUMTYPE. */
-int layout_magic(int fd);
+/* Only: is it one of ours, of whatever version? 0 or -EMEDIUMTYPE. */
+int layout_magic(const struct object *object);
 
 void layout_free(struct layout *layout);
 

@@ -9,7 +9,9 @@
  * this address space can no longer store here: exit, exec, SIGKILL, munmap.
  * MADV_DONTFORK keeps a child from holding it on. No pid, no /proc, no clock is
  * asked. Where the lock does not survive the close (overlayfs) the descriptor
- * stays open, and is closed in children.
+ * stays open, and is closed in children. Where the segment is no file, or one
+ * that cannot be locked, a companion file (object.c) is locked and a page of it
+ * mapped, beside the segment: both maps end together.
  *
  * States of a slot          member.state   byte
  *	free                 FREE           free
@@ -51,7 +53,7 @@
 
 struct fork_entry {
 	struct fork_entry *next;
-	int door, life;
+	int door, life, object;
 };
 
 /* The one global state of the library: which descriptors a child must close. */
@@ -73,6 +75,8 @@ static void fork_child(void)
 {
 	for (struct fork_entry *entry = fork_entries; entry; entry = entry->next) {
 		close(entry->door);
+		if (entry->object >= 0 && entry->object != entry->door)
+			close(entry->object);
 		if (entry->life >= 0)
 			close(entry->life);
 	}
@@ -94,10 +98,10 @@ static int open_fresh(const struct shr_segment *segment)
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", segment->door);
 	fd = open(path, O_RDWR | O_CLOEXEC);
-	if (fd >= 0 || errno != ENOENT)
+	if (fd >= 0 || errno != ENOENT || !segment->door_path[0])
 		return fd >= 0 ? fd : -errno;
 	/* No /proc: by name, as long as it is still this file. */
-	fd = open(segment->path.path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	fd = open(segment->door_path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0)
 		return -errno;
 	if (fstat(fd, &st) < 0 || st.st_dev != segment->device || st.st_ino != segment->inode) {
@@ -192,6 +196,44 @@ static int settle_life(struct shr_segment *segment)
 	return 0;
 }
 
+/* Map the segment so that the map keeps the description of @fd. */
+static int map_pinned(struct shr_segment *segment, int fd)
+{
+	struct object with_token = segment->object;
+	void *base;
+	int err;
+
+	segment->pin = NULL;
+	if (segment->layout.header.life == FORMAT_LIFE_OWN)
+		with_token.fd = fd;
+	err = object_map(&with_token, &base, segment->size);
+	if (err)
+		return err;
+	segment->base = base;
+	if (segment->layout.header.life == FORMAT_LIFE_OWN)
+		return 0;
+	/* No byte of it is ever touched. */
+	segment->pin = mmap(NULL, FORMAT_PAGE, PROT_NONE, MAP_SHARED, fd, 0);
+	if (segment->pin != MAP_FAILED && !madvise(segment->pin, FORMAT_PAGE, MADV_DONTFORK))
+		return 0;
+	err = shr_fail(errno, "cannot map the companion lock file: %s", strerror(errno));
+	if (segment->pin != MAP_FAILED)
+		munmap(segment->pin, FORMAT_PAGE);
+	object_unmap(&segment->object, base, segment->size);
+	return err;
+}
+
+/* Drop map and token, without a word in the slot. The token goes last. */
+static void member_drop(struct shr_segment *segment)
+{
+	object_unmap(&segment->object, segment->base, segment->size);
+	if (segment->pin)
+		munmap(segment->pin, FORMAT_PAGE);
+	if (segment->life >= 0)
+		close(segment->life);
+	segment->life = -1;
+}
+
 static int map_with_token(struct shr_segment *segment, uint32_t from)
 {
 	int err, fd = open_fresh(segment);
@@ -202,18 +244,13 @@ static int map_with_token(struct shr_segment *segment, uint32_t from)
 	if (err)
 		goto close_fd;
 	segment->size = (size_t)segment->layout.header.total_size;
-	segment->base = mmap(NULL, segment->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (segment->base == MAP_FAILED) {
-		err = shr_fail(errno, "cannot map %zu bytes: %s", segment->size, strerror(errno));
-		goto close_fd;
-	}
-	if (madvise(segment->base, segment->size, MADV_DONTFORK) < 0)
-		err = shr_fail(errno, "cannot keep the map from children: %s", strerror(errno));
-	close(fd);
-	if (!err)
-		err = settle_life(segment);
+	err = map_pinned(segment, fd);
 	if (err)
-		munmap(segment->base, segment->size);
+		goto close_fd;
+	close(fd);
+	err = settle_life(segment);
+	if (err)
+		member_drop(segment);
 	return err;
 close_fd:
 	close(fd);
@@ -282,15 +319,6 @@ static int sweep(struct shr_segment *segment)
 	return 0;
 }
 
-/* Drop map and token, without a word in the slot. */
-static void member_drop(struct shr_segment *segment)
-{
-	munmap(segment->base, segment->size);
-	if (segment->life >= 0)
-		close(segment->life);
-	segment->life = -1;
-}
-
 static int attach_from(struct shr_segment *segment, uint32_t from, const char *role)
 {
 	struct fork_entry *entry = malloc(sizeof(*entry));
@@ -302,7 +330,8 @@ static int attach_from(struct shr_segment *segment, uint32_t from, const char *r
 	pthread_mutex_lock(&fork_mutex);
 	err = map_with_token(segment, from);
 	if (!err) {
-		*entry = (struct fork_entry){fork_entries, segment->door, segment->life};
+		*entry = (struct fork_entry){fork_entries, segment->door, segment->life,
+						segment->object.fd};
 		fork_entries = segment->fork_entry = entry;
 	}
 	pthread_mutex_unlock(&fork_mutex);

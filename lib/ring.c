@@ -263,10 +263,8 @@ void ring_role_leave(const struct shr_ring *ring, shm_atomic_u64 *role)
 
 int ring_stale(const struct shr_ring *ring, int thorough)
 {
-	struct stat st;
-
 	if (atomic_load_explicit(&segment_header(ring->segment)->obsolete, memory_order_acquire) ||
-	    (thorough && !fstat(ring->segment->door, &st) && !st.st_nlink))
+	    (thorough && object_gone(&ring->segment->object)))
 		return shr_fail(ESTALE, "the segment is obsolete: it was unlinked or replaced");
 	return 0;
 }

@@ -138,85 +138,72 @@ static int lay_out(struct shm_header *h, char **schemas, const struct shr_object
 		return shr_fail(E2BIG, "%llu bytes are more than this process can map",
 				(unsigned long long)at);
 	fill_identity(h);
-	h->crc = layout_crc(h, *schemas, h->schema_size);
 	return 0;
 }
 
-static int write_all(int fd, const void *data, size_t size, uint64_t offset)
-{
-	size_t done = 0;
-
-	while (done < size) {
-		ssize_t n = pwrite(fd, (const char *)data + done, size - done, (off_t)(offset + done));
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return shr_fail(n ? errno : EIO, "cannot write the segment: %s",
-					strerror(n ? errno : EIO));
-		done += (size_t)n;
-	}
-	return 0;
-}
-
-static int build(int fd, const struct shm_header *h, const char *schemas)
+static int build(const struct object *object, struct shm_header *h, const char *schemas)
 {
 	char page[FORMAT_PAGE] __attribute__((aligned(FORMAT_LINE)));
 	int err;
 
-	err = map_reserve(fd, 0, h->total_size);
+	h->crc = layout_crc(h, schemas, h->schema_size);
+	err = object_write(object, h, sizeof(*h), 0);
 	if (!err)
-		err = write_all(fd, h, sizeof(*h), 0);
-	if (!err)
-		err = write_all(fd, schemas, h->schema_size, h->schema_offset);
+		err = object_write(object, schemas, h->schema_size, h->schema_offset);
 	for (uint32_t i = 0; i < h->objects && !err; i++) {
 		memset(page, 0, sizeof(page));
 		kind_init(page, &h->directory[i]);
 		if (h->directory[i].size >= sizeof(page))
-			err = write_all(fd, page, sizeof(page), h->directory[i].offset);
+			err = object_write(object, page, sizeof(page), h->directory[i].offset);
 	}
 	return err;
 }
 
-/* Attach to the file behind @door, which the segment takes over on success. */
-static int attach_door(struct shr_segment **result, int door, const struct shr_path *path,
-		       const char *role)
+/* Attach to @object, which the segment takes over on success. */
+static int attach_object(struct shr_segment **result, const struct object *object,
+			 const struct name *name, const char *role)
 {
 	struct shr_segment *segment = handle_alloc(sizeof(*segment));
+	const struct shm_header *h;
 	struct stat st;
 	int err;
 
 	if (!segment)
 		return shr_fail(ENOMEM, "out of memory");
-	err = layout_read(&segment->layout, door);
+	h = &segment->layout.header;
+	segment->object = *object;
+	err = layout_read(&segment->layout, object);
 	if (err)
 		goto free_handle;
 	err = layout_current(&segment->layout);
 	if (err)
 		goto free_layout;
-	if (segment->layout.header.total_size > SIZE_MAX / 2) {
+	if (h->total_size > SIZE_MAX / 2) {
 		err = shr_fail(EOVERFLOW, "the segment is larger than this process can map");
 		goto free_layout;
 	}
-	if (fstat(door, &st) < 0) {
-		err = shr_fail(errno, "cannot stat the segment: %s", strerror(errno));
+	segment->door = err = object_life_open(object, name, h->life, h->epoch, 1, segment->door_path);
+	if (err < 0)
 		goto free_layout;
+	if (fstat(segment->door, &st) < 0) {
+		err = shr_fail(errno, "cannot stat the segment: %s", strerror(errno));
+		goto close_door;
 	}
 	segment->device = st.st_dev;
 	segment->inode = st.st_ino;
-	segment->door = door;
-	segment->path = *path;
 	err = member_attach(segment, role);
 	if (err)
-		goto free_layout;
+		goto close_door;
 	if (atomic_load_explicit(&segment_header(segment)->obsolete, memory_order_acquire)) {
 		member_detach(segment);
 		err = shr_fail(ESTALE, "obsolete: it was unlinked or replaced");
-		goto free_layout;
+		goto close_door;
 	}
 	segment->tag = SEGMENT_TAG;
 	*result = segment;
 	return 0;
+close_door:
+	object_life_close(object, segment->door);
 free_layout:
 	layout_free(&segment->layout);
 free_handle:
@@ -224,172 +211,219 @@ free_handle:
 	return err;
 }
 
-static int attach_path(struct shr_segment **result, const struct shr_path *path, const char *role)
+static int attach_name(struct shr_segment **result, const struct name *name, const char *role)
 {
-	struct stat st;
-	int door, err;
+	struct object object;
+	int err = object_open(&object, name, 1);
 
-	door = map_open_file(path->path, O_RDWR, &st);
-	if (door < 0)
-		return door;
-	err = attach_door(result, door, path, role);
 	if (err)
-		close(door);
+		return err;
+	err = attach_object(result, &object, name, role);
+	if (err)
+		object_close(&object);
 	return err;
 }
 
-/* Is @path still the file behind @fd? */
-static int still_named(int fd, const char *path)
+/* Wake who sleeps in the obsolete segment. */
+static void wake_all(const struct object *object, const struct shm_header *h)
 {
-	struct stat own, named;
+	void *base;
 
-	return !fstat(fd, &own) && !lstat(path, &named) && own.st_dev == named.st_dev &&
-	       own.st_ino == named.st_ino;
-}
-
-/* Wake who sleeps in the obsolete segment behind @fd, as far as it can be read. */
-static void wake_all(int fd)
-{
-	struct layout *layout = calloc(1, sizeof(*layout));
-	const struct shm_header *h;
-	char *base;
-
-	if (!layout)
+	if (h->total_size > SIZE_MAX / 2 || object_map(object, &base, (size_t)h->total_size))
 		return;
-	h = &layout->header;
-	if (!layout_read(layout, fd) && h->total_size <= SIZE_MAX / 2) {
-		base = mmap(NULL, (size_t)h->total_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-		if (base != MAP_FAILED) {
-			for (uint32_t i = 0; i < h->objects; i++)
-				if (h->directory[i].size >= FORMAT_PAGE)
-					kind_wake(base + h->directory[i].offset, &h->directory[i]);
-			munmap(base, (size_t)h->total_size);
-		}
-	}
-	layout_free(layout);
-	free(layout);
+	for (uint32_t i = 0; i < h->objects; i++)
+		if (h->directory[i].size >= FORMAT_PAGE)
+			kind_wake((char *)base + h->directory[i].offset, &h->directory[i]);
+	object_unmap(object, base, (size_t)h->total_size);
 }
 
-static int unlink_path(const struct shr_path *path)
+/* With the lock of the name, and @layout NULL if that cannot be read. */
+static int unlink_locked(const struct object *object, const struct name *name,
+			 const struct layout *layout)
 {
-	struct flock lock = {
-		.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = FORMAT_NAME_BYTE, .l_len = 1};
 	const uint32_t one = 1;
-	struct stat st;
-	int fd, err;
+	int err = 0;
 
-	fd = map_open_file(path->path, O_RDWR, &st);
-	if (fd < 0)
-		return fd;
-	err = layout_magic(fd);
-	if (err)
-		goto close_fd;
-	for (int i = 0; fcntl(fd, F_OFD_SETLK, &lock) < 0; i++) {
-		if ((errno != EAGAIN && errno != EACCES) || i == TRIES) {
-			err = errno == EAGAIN || errno == EACCES ? EBUSY : errno;
-			err = shr_fail(err, "cannot lock the name of the segment: %s", strerror(err));
-			goto close_fd;
-		}
-		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-	}
-	if (!still_named(fd, path->path)) {
-		err = shr_fail(ENOENT, "%.200s was just removed", path->path);
-		goto close_fd;
-	}
-	if (st.st_size >= (off_t)sizeof(struct shm_header))
-		err = write_all(fd, &one, sizeof(one), offsetof(struct shm_header, obsolete));
-	if (!err && unlink(path->path) < 0)
-		err = shr_fail(errno, "cannot remove %.200s: %s", path->path, strerror(errno));
+	if (name_is_path(name) && !map_still_named(object->fd, name->path))
+		return shr_fail(ENOENT, "%.200s was just removed", name->path);
+	if (object->size >= sizeof(struct shm_header))
+		err = object_write(object, &one, sizeof(one), offsetof(struct shm_header, obsolete));
 	if (!err)
-		wake_all(fd);
-close_fd:
-	close(fd);
+		err = object_unlink(object, name);
+	if (!err && layout) {
+		object_life_unlink(layout->header.life, layout->header.epoch);
+		wake_all(object, &layout->header);
+	}
 	return err;
 }
 
-int shr_segment_create(struct shr_segment **result, const char *name,
+static int unlink_name(const struct name *name)
+{
+	struct layout *layout = NULL;
+	char path[PATH_MAX];
+	struct object object;
+	int door = -1, err;
+
+	if (name->backend == SHR_BACKEND_ANON)
+		return shr_fail(EOPNOTSUPP, "anonymous memory has no name: unlink \"fd:N\" makes it "
+					    "obsolete");
+	err = object_open(&object, name, 1);
+	if (err)
+		return err;
+	err = layout_magic(&object);
+	if (err)
+		goto close_object;
+	layout = calloc(1, sizeof(*layout));
+	if (!layout) {
+		err = shr_fail(ENOMEM, "out of memory");
+		goto close_object;
+	}
+	if (layout_read(layout, &object)) { /* too old, too new, broken: only the name goes */
+		free(layout);
+		layout = NULL;
+	} else {
+		door = object_life_open(&object, name, layout->header.life, layout->header.epoch, 1, path);
+	}
+	if (door < 0)
+		door = object.fd;
+	err = door >= 0 ? map_lock_name(door) : 0;
+	if (map_has_no_locks(err))
+		err = 0;
+	if (!err)
+		err = unlink_locked(&object, name, layout);
+	object_life_close(&object, door);
+	if (layout)
+		layout_free(layout);
+	free(layout);
+close_object:
+	object_close(&object);
+	return err;
+}
+
+/* A finished object that only needs its name. */
+static int make(struct object_new *made, const struct name *name, struct shm_header *header,
+		const char *schemas, const struct shr_segment_options *own)
+{
+	uint32_t perms = own->perms ? own->perms : 0600;
+	int exact = !!(own->flags & SHR_SEGMENT_EXACT_PERMS), err;
+
+	err = object_create(made, name, header->total_size, perms, exact);
+	if (err)
+		return err;
+	err = object_life_create(made, header->epoch, perms, exact);
+	if (err >= 0) {
+		header->life = (uint32_t)err;
+		err = build(&made->object, header, schemas);
+	}
+	if (err)
+		object_abandon(made);
+	return err;
+}
+
+/* Publish what was made, and attach to it. */
+static int publish(struct shr_segment **result, struct object_new *made, const struct name *name,
+		   const char *role)
+{
+	int err = object_publish(made, name);
+
+	if (err)
+		return err;
+	err = attach_object(result, &made->object, name, role);
+	if (!err)
+		(*result)->created = 1;
+	else
+		object_close(&made->object);
+	return err;
+}
+
+int shr_segment_create(struct shr_segment **result, const char *text,
 		       const struct shr_object *objects, size_t count,
 		       const struct shr_segment_options *options)
 {
 	struct shr_segment_options own;
-	struct map_unnamed file = {.fd = -1};
 	struct shm_header header = {0};
-	struct shr_path path;
+	struct object_new made;
+	struct name name;
 	char *schemas = NULL;
-	int err;
+	int is_made = 0, err;
 
 	if (!result || *result)
 		return shr_fail(result ? EBUSY : EINVAL, "the handle is in use, or none");
 	err = take_options(&own, options);
 	if (!err)
-		err = name_resolve(name, &path);
+		err = name_resolve(text, &name);
 	if (!err && count > FORMAT_OBJECTS)
 		err = shr_fail(E2BIG, "%zu objects are over %u", count, FORMAT_OBJECTS);
 	for (size_t i = 0; i < count && !err; i++)
 		err = check_object(objects, i);
-	if (err)
-		return err;
-	for (int i = 0; i < TRIES; i++) {
+	for (int i = 0; i < TRIES && !err; i++) {
 		if (own.flags & SHR_SEGMENT_ATTACH) {
-			err = attach_path(result, &path, own.role);
+			err = attach_name(result, &name, own.role);
 			if (err == -ESTALE)
-				unlink_path(&path);
+				err = unlink_name(&name);
 			else if (err != -ENOENT)
 				break;
+			err = 0;
 		}
-		if (file.fd < 0) {
-			err = map_unnamed_open(&file, &path, own.perms ? own.perms : 0600,
-					       !!(own.flags & SHR_SEGMENT_EXACT_PERMS));
-			if (!err)
-				err = lay_out(&header, &schemas, objects, count, &own);
-			if (!err)
-				err = build(file.fd, &header, schemas);
-			if (err)
+		if (!schemas)
+			err = lay_out(&header, &schemas, objects, count, &own);
+		if (!err && !is_made) {
+			err = make(&made, &name, &header, schemas, &own);
+			is_made = !err;
+		}
+		if (is_made) {
+			err = publish(result, &made, &name, own.role);
+			if (err != -EEXIST) {
+				is_made = err && made.object.fd >= 0 && made.file.fd >= 0;
 				break;
-		}
-		err = map_unnamed_publish(&file, &path);
-		if (!err) {
-			err = attach_door(result, file.fd, &path, own.role);
-			if (!err) {
-				(*result)->created = 1;
-				file.fd = -1; /* the door now */
 			}
-			break;
 		}
 		if (err != -EEXIST)
 			break;
-		shr_fail(EEXIST, "%.200s exists already", path.path);
+		shr_fail(EEXIST, "%.200s exists already", text);
 		if (own.flags & SHR_SEGMENT_REPLACE) {
-			err = unlink_path(&path);
-			if (err && err != -ENOENT)
-				break;
-		} else if (!(own.flags & SHR_SEGMENT_ATTACH)) {
-			break;
+			err = unlink_name(&name);
+			if (err == -ENOENT)
+				err = 0;
+		} else if (own.flags & SHR_SEGMENT_ATTACH) {
+			err = 0;
 		}
+		if (i == TRIES - 1 && !err)
+			err = -EEXIST;
 	}
-	map_unnamed_close(&file);
+	if (is_made)
+		object_abandon(&made);
 	free(schemas);
 	return err;
 }
 
-int shr_segment_attach(struct shr_segment **result, const char *name,
+int shr_segment_attach(struct shr_segment **result, const char *text,
 		       const struct shr_segment_options *options)
 {
 	struct shr_segment_options own;
-	struct shr_path path;
+	struct name name;
 	int err;
 
 	if (!result || *result)
 		return shr_fail(result ? EBUSY : EINVAL, "the handle is in use, or none");
 	err = take_options(&own, options);
 	if (!err)
-		err = name_resolve(name, &path);
+		err = name_resolve(text, &name);
 	if (err)
 		return err;
-	err = attach_path(result, &path, own.role);
-	if (err == -ESTALE && unlink_path(&path) == 0) /* whoever began this died */
+	err = attach_name(result, &name, own.role);
+	if (err == -ESTALE && unlink_name(&name) == 0) /* whoever began this died */
 		shr_fail(ESTALE, "obsolete: it was unlinked or replaced");
 	return err;
+}
+
+int shr_segment_fd(const struct shr_segment *segment)
+{
+	if (segment->tag != SEGMENT_TAG)
+		return shr_fail(ECHILD, HANDLE_CHILD);
+	return segment->object.fd >= 0
+		       ? segment->object.fd
+		       : shr_fail(EOPNOTSUPP, "a System V segment has no descriptor");
 }
 
 int shr_segment_detach(struct shr_segment *segment)
@@ -400,7 +434,8 @@ int shr_segment_detach(struct shr_segment *segment)
 		if (atomic_load(&segment->users))
 			return shr_fail(EBUSY, "rings of the segment are still open: close them first");
 		member_detach(segment);
-		close(segment->door);
+		object_life_close(&segment->object, segment->door);
+		object_close(&segment->object);
 		layout_free(&segment->layout);
 	}
 	handle_free(segment, sizeof(*segment));
@@ -409,10 +444,10 @@ int shr_segment_detach(struct shr_segment *segment)
 
 int shr_segment_unlink(const char *name)
 {
-	struct shr_path path;
-	int err = name_resolve(name, &path);
+	struct name resolved;
+	int err = name_resolve(name, &resolved);
 
-	return err ? err : unlink_path(&path);
+	return err ? err : unlink_name(&resolved);
 }
 
 int shr_segment_created(const struct shr_segment *segment)
@@ -427,13 +462,11 @@ uint64_t shr_segment_epoch(const struct shr_segment *segment)
 
 int shr_segment_check(const struct shr_segment *segment)
 {
-	struct stat st;
-
 	if (segment->tag != SEGMENT_TAG)
 		return shr_fail(ECHILD, HANDLE_CHILD);
 	/* A plain rm tells nobody. */
 	if (atomic_load_explicit(&segment_header(segment)->obsolete, memory_order_acquire) ||
-	    (!fstat(segment->door, &st) && !st.st_nlink))
+	    object_gone(&segment->object))
 		return shr_fail(ESTALE, "obsolete: it was unlinked or replaced");
 	return 0;
 }

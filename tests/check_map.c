@@ -222,9 +222,6 @@ START_TEST(names)
 	ck_assert_int_eq(map(&a, plain, "+>", 10, 0, 0), 0);
 	shr_map_close(a);
 	ck_assert_int_eq(map(&a, slashes, "+>", 10, 0, O_EXCL), -EEXIST);
-	ck_assert_int_eq(map(&a, "anon:x", "+>", 10, 0, 0), -EOPNOTSUPP);
-	ck_assert_int_eq(map(&a, "sysv:1", "+>", 10, 0, 0), -EOPNOTSUPP);
-	ck_assert_int_eq(map(&a, "fd:0", "+<", 10, 0, 0), -EOPNOTSUPP);
 }
 END_TEST
 

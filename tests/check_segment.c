@@ -214,7 +214,7 @@ static const struct {
 	FLIP(created_ns, 5, 0, -EUCLEAN),
 	FLIP(boot_id[3], 1, 0, -EUCLEAN),
 	FLIP(creator_pid, 1, 0, -EUCLEAN),
-	FLIP(reserved[1], 1, 0, -EUCLEAN),
+	FLIP(reserved[0], 1, 0, -EUCLEAN),
 	FLIP(header_size, 8192, 1, -EBADMSG),
 	FLIP(fingerprint, 1, 1, -EPROTO),
 	FLIP(total_size, (uint64_t)1 << 40, 1, -ENODATA),

@@ -91,6 +91,7 @@ is "info: members and rings" \
 	"$(dump info "$name" | sed -E '1s/epoch .*/epoch E/; s/pid [0-9]+/pid P/; s/[0-9-]{10} [0-9:]{8}/T/')" \
 "$name: 28672 bytes (28 KiB), format 0.1, epoch E
 made T by pid P; current
+alive or dead: by locks on the segment itself
 members: 1 of 3 slots; died without detaching: 0
      1  alive    pid P  dump-segment as holder, since T
 ring typed: struct all, single producer
@@ -149,9 +150,9 @@ kill -9 "$holder"
 wait "$holder" 2>/dev/null
 soon '[ "$(dump list | awk -v n="$name" '"'"'$1==n {print $3 $4}'"'"')" = 01 ]'
 ok "a killed member is dead in the list" $?
-is "and in info" "$(dump info "$name" | sed -n '3,4s/  *pid.*//p')" \
+is "and in info" "$(dump info "$name" | sed -n '4,5s/  *pid.*//p')" \
 	"     1  dead"
-is "and in the count of those that died" "$(dump info "$name" | sed -n 3p)" \
+is "and in the count of those that died" "$(dump info "$name" | sed -n 4p)" \
 	"members: 1 of 3 slots; died without detaching: 1"
 
 # Colours

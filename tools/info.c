@@ -5,6 +5,21 @@
 
 #include "commands.h"
 
+static const char *name_of_backend(uint32_t backend)
+{
+	static const char *const names[] = {"?", "posix", "file", "sysv", "anon", "fd"};
+
+	return names[backend <= SHR_BACKEND_FD ? backend : 0];
+}
+
+static const char *name_of_life(uint32_t life)
+{
+	return life == SHR_LIFE_FILE	    ? "by locks on the segment itself"
+	       : life == SHR_LIFE_COMPANION ? "by locks on its companion in /dev/shm"
+					    : "cannot be told: its companion lock file in /dev/shm is "
+					      "gone, or may not be read";
+}
+
 static void put_owner(const struct shr_inspect *inspect, const struct style *style,
 		      const char *what, uint32_t number, uint64_t takeovers)
 {
@@ -103,6 +118,8 @@ static int info_text(const struct shr_inspect *inspect, const struct style *styl
 	       info->this_boot ? "" : ", before this machine was started");
 	printf("; %s%s%s\n", info->obsolete ? BAD(style) : "",
 	       info->obsolete ? "obsolete: unlinked or replaced" : "current", PLAIN(style));
+	printf("alive or dead: %s%s%s\n", info->life == SHR_LIFE_NONE ? BAD(style) : "",
+	       name_of_life(info->life), PLAIN(style));
 	info_members(inspect, style, info);
 	for (uint32_t i = 0; i < info->objects; i++) {
 		struct shr_object_info object;
@@ -204,6 +221,10 @@ static int info_json(const struct shr_inspect *inspect, const struct style *styl
 	json_put(json, "creator_pid", json_integer(info->creator_pid));
 	json_put(json, "this_boot", json_boolean(info->this_boot));
 	json_put(json, "obsolete", json_boolean(info->obsolete));
+	json_put(json, "backend", json_string(name_of_backend(info->backend)));
+	json_put(json, "life", json_string(info->life == SHR_LIFE_FILE	? "file"
+					   : info->life == SHR_LIFE_COMPANION ? "companion"
+									     : "none"));
 	json_put(json, "slots", json_integer(info->members));
 	json_put(json, "members", info_json_members(inspect, info));
 	for (uint32_t i = 0; i < info->objects; i++) {

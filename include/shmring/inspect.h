@@ -5,7 +5,8 @@
  *
  * An inspector can disturb nobody: it opens the file read-only, reads it with
  * pread(2) and never maps it, holds no slot and no lock, and asks who is alive
- * with F_OFD_GETLK. So it needs only permission to read, a file that is
+ * with F_OFD_GETLK. (A System V segment is no file: it is attached read-only and
+ * cannot be truncated.) So it needs only permission to read, a file that is
  * truncated meanwhile is an error and no SIGBUS, and any file whatever may be
  * opened: what is not possible is an errno and a sentence.
  *
@@ -18,6 +19,7 @@
 #define SHMRING_INSPECT_H
 
 #include <shmring/base.h>
+#include <shmring/map.h>
 #include <shmring/ring.h>
 #include <shmring/schema.h>
 #include <shmring/segment.h>
@@ -30,8 +32,8 @@ struct shr_inspect;
 struct shr_walk;
 
 /*
- * Call @each for every file in /dev/shm that starts as a segment does, and for
- * those that may not be read (@err is -EACCES then, otherwise 0), until it
+ * Call @each for every segment in /dev/shm and in System V shared memory, and for
+ * files that may not be read (@err is -EACCES then, otherwise 0), until it
  * returns something else than 0. The order is the directory's.
  *
  * Returns:  what @each last returned, or -errno of opendir(3)
@@ -53,6 +55,10 @@ SHR_API int shr_inspect_open(struct shr_inspect **inspect, const char *name);
 /* Close; its walks must be closed before. NULL is allowed. Since 0.1. */
 SHR_API void shr_inspect_close(struct shr_inspect *inspect);
 
+#define SHR_LIFE_FILE 1	     /* locks on the segment's own file */
+#define SHR_LIFE_COMPANION 2 /* locks on a companion file, /dev/shm/.shmring-life-EPOCH */
+#define SHR_LIFE_NONE 3	     /* that is gone or may not be read: nobody can attach or know */
+
 struct shr_segment_info {
 	uint32_t format_major, format_minor;
 	uint64_t size; /* bytes */
@@ -63,6 +69,8 @@ struct shr_segment_info {
 	uint32_t objects;
 	uint32_t obsolete;  /* 1: unlinked, replaced or removed */
 	uint32_t this_boot; /* 1: made since this machine was started */
+	uint32_t backend;   /* SHR_BACKEND_* of map.h, by which it was opened */
+	uint32_t life;	    /* SHR_LIFE_*: how members prove that they live */
 	uint32_t reserved;
 };
 

@@ -134,6 +134,16 @@ SHR_API int shr_segment_unlink(const char *name);
 /* 1 if this handle's call created the segment, 0 if it attached. Since 0.1. */
 SHR_API int shr_segment_created(const struct shr_segment *segment);
 
+/*
+ * The descriptor of the segment's memory, which stays the segment's: pass it on
+ * with shr_fd_send(), or dup() it, and attach to it as "fd:N". For "anon:" that
+ * is the only way in. Closed in a child: dup() it before fork().
+ *
+ * Returns:  a descriptor, or -EOPNOTSUPP "sysv:", -ECHILD
+ * Since:    0.1
+ */
+SHR_API int shr_segment_fd(const struct shr_segment *segment);
+
 /* Random number of this creation; another one after a re-create. Since 0.1. */
 SHR_API uint64_t shr_segment_epoch(const struct shr_segment *segment);
 
