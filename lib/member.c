@@ -181,16 +181,18 @@ static int settle_life(struct shr_segment *segment)
 	short found = F_UNLCK;
 
 	if (fd < 0)
-		return fd;
+		return shr_fail(-fd, "cannot open the segment again: %s", strerror(-fd));
 	err = lock_byte(fd, F_OFD_GETLK, F_WRLCK, segment->slot, &found);
 	if (!err && found != F_UNLCK) {
 		close(fd);
 		return 0;
 	}
-	err = lock_byte(fd, F_OFD_SETLK, F_WRLCK, segment->slot, NULL);
+	if (!err)
+		err = lock_byte(fd, F_OFD_SETLK, F_WRLCK, segment->slot, NULL);
 	if (err) {
 		close(fd);
-		return err;
+		return shr_fail(-err, "cannot tell whether the lock outlives its descriptor: %s",
+				strerror(-err));
 	}
 	segment->life = fd;
 	return 0;

@@ -320,19 +320,25 @@ static int make(struct object_new *made, const struct name *name, struct shm_hea
 	return err;
 }
 
-/* Publish what was made, and attach to it. */
+/*
+ * Publish what was made, and attach to it. If that fails, it goes again; whoever
+ * has attached in between is told as by an unlink.
+ */
 static int publish(struct shr_segment **result, struct object_new *made, const struct name *name,
-		   const char *role)
+		   const struct shm_header *header, const char *role)
 {
 	int err = object_publish(made, name);
 
 	if (err)
 		return err;
 	err = attach_object(result, &made->object, name, role);
-	if (!err)
+	if (!err) {
 		(*result)->created = 1;
-	else
-		object_close(&made->object);
+		return 0;
+	}
+	unlink_locked(&made->object, name, NULL);
+	object_life_unlink(header->life, header->epoch);
+	object_close(&made->object);
 	return err;
 }
 
@@ -372,7 +378,7 @@ int shr_segment_create(struct shr_segment **result, const char *text,
 			is_made = !err;
 		}
 		if (is_made) {
-			err = publish(result, &made, &name, own.role);
+			err = publish(result, &made, &name, &header, own.role);
 			if (err != -EEXIST) {
 				is_made = err && made.object.fd >= 0 && made.file.fd >= 0;
 				break;
