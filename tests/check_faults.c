@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -88,14 +89,22 @@ int __wrap_open(const char *path, int flags, ...)
 
 int __real_fcntl(int fd, int command, ...);
 int __wrap_fcntl(int fd, int command, ...);
+static dev_t without_locks; /* a filesystem that has none; 0: all have */
+
 int __wrap_fcntl(int fd, int command, ...)
 {
+	struct stat st;
 	va_list list;
 	void *argument;
 
 	va_start(list, command);
 	argument = va_arg(list, void *);
 	va_end(list);
+	if (without_locks && (command == F_OFD_SETLK || command == F_OFD_GETLK) &&
+	    !__real_fstat(fd, &st) && st.st_dev == without_locks) {
+		errno = EOPNOTSUPP;
+		return -1;
+	}
 	return strikes("fcntl") ? -1 : __real_fcntl(fd, command, argument);
 }
 
@@ -561,6 +570,58 @@ START_TEST(another_user_is_refused)
 }
 END_TEST
 
+/* A filesystem without locks: the companion tells who lives, and after it nobody. */
+START_TEST(a_file_without_locks_has_a_companion)
+{
+	struct shr_segment *segment = NULL, *other = NULL;
+	struct shr_inspect *inspect = NULL;
+	struct shr_segment_info info;
+	struct shr_member_info member;
+	struct world before = world(), after;
+	int told[2], status;
+	char companion[80], byte;
+	struct stat st;
+	pid_t pid;
+
+	ck_assert_int_eq(stat("/tmp", &st), 0);
+	without_locks = st.st_dev;
+	MUST(shr_segment_create(&segment, file, NULL, 0, NULL));
+	snprintf(companion, sizeof(companion), "/dev/shm/.shmring-life-%016llx",
+		 (unsigned long long)shr_segment_epoch(segment));
+	ck_assert_int_eq(access(companion, F_OK), 0);
+	ck_assert_int_eq(pipe(told), 0);
+	pid = fork();
+	if (!pid) {
+		if (shr_segment_attach(&other, file, NULL) || write(told[1], "x", 1) != 1)
+			_exit(1);
+		pause();
+	}
+	close(told[1]);
+	ck_assert_int_eq(read(told[0], &byte, 1), 1);
+	close(told[0]);
+	MUST(shr_inspect_open(&inspect, file));
+	MUST(shr_inspect_segment(inspect, &info));
+	ck_assert_uint_eq(info.life, SHR_LIFE_COMPANION);
+	MUST(shr_inspect_member(inspect, 2, &member));
+	ck_assert_uint_eq(member.state, SHR_MEMBER_ALIVE);
+	ck_assert_uint_eq(member.pid, (uint32_t)pid);
+	kill(pid, SIGKILL);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	MUST(shr_inspect_member(inspect, 2, &member));
+	ck_assert_uint_eq(member.state, SHR_MEMBER_DEAD);
+	MUST(shr_segment_attach(&other, file, NULL)); /* gets that slot */
+	ck_assert_int_eq(shr_segment_member(other), 2);
+	MUST(shr_segment_detach(other));
+	shr_inspect_close(inspect);
+	MUST(shr_segment_unlink(file));
+	ck_assert_int_eq(access(companion, F_OK), -1);
+	ck_assert_int_eq(shr_segment_check(segment), -ESTALE);
+	MUST(shr_segment_detach(segment));
+	after = world();
+	ck_assert_int_eq(memcmp(&before, &after, sizeof(after)), 0);
+}
+END_TEST
+
 static const char sysctl[] = "/proc/sys/fs/protected_regular";
 
 static int set_sysctl(char value, char *old)
@@ -599,12 +660,17 @@ int main(void)
 {
 	Suite *suite = suite_create("faults");
 	TCase *tc = tcase_create("faults");
+	struct stat tmp, shm;
 	char old, ignored;
 
 	tcase_set_timeout(tc, 120);
 	tcase_add_checked_fixture(tc, setup, clean);
 	tcase_add_loop_test(tc, each_call_fails_once, 0, SCENARIOS);
 	tcase_add_test(tc, no_descriptor_left);
+	if (!stat("/tmp", &tmp) && !stat("/dev/shm", &shm) && tmp.st_dev != shm.st_dev)
+		tcase_add_test(tc, a_file_without_locks_has_a_companion);
+	else
+		fputs("# not run: a file without locks: /tmp and /dev/shm are one\n", stderr);
 	if (in_namespace(nothing) == 0) {
 		tcase_add_test(tc, a_full_filesystem_is_enospc_and_no_sigbus);
 		tcase_add_test(tc, a_read_only_dev_shm);

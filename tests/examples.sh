@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 # The README's two programs, run as the README says.
 name=/shmring-examples-$$
-trap 'rm -f "/dev/shm$name"' EXIT
-echo 1..6
+trap 'rm -f "/dev/shm$name" "/dev/shm$name-map"' EXIT
+echo 1..11
 n=0
 case_is() { # description, got, wanted
 	n=$((n + 1))
@@ -28,6 +28,16 @@ case_is "a truncated segment is an error with a sentence" \
 	"$(./minimal-consumer $name 2>&1; echo $?)" \
 	"minimal-consumer: truncated: 100 bytes are too short for a segment
 1"
+case_is "map alone: created and initialised" "$(./map-share "$name-map")" "run 1, created"
+./map-share --wait "$name-map" >waited 2>&1 &
+waiter=$!
+sleep 0.2
+case_is "opened, and not initialised again" "$(./map-share "$name-map")" "run 2, opened"
+wait $waiter
+case_is "who waited was woken" "$(grep -c 2 waited)" 1
+rm -f waited
+case_is "removed" "$(./map-share --remove "$name-map" 2>&1; ls "/dev/shm$name-map" 2>&1 | wc -l)" 1
+case_is "usage" "$(./map-share >/dev/null 2>&1; echo $?)" 2
 # A filesystem of 1 MiB in a mount namespace of its own.
 full() {
 	unshare -m sh -c "mount -t tmpfs -o size=1m none /dev/shm && ./minimal-producer $name; echo \$?

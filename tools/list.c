@@ -160,7 +160,7 @@ int command_list(const struct style *style)
 	if (err)
 		return failed("/dev/shm", err);
 	if (style->format == FORMAT_TEXT && !listing.count)
-		fputs("shmring-dump: no segments in /dev/shm\n", stderr);
+		fputs("shmring-dump: no segments in /dev/shm or System V shared memory\n", stderr);
 	if (listing.unreadable)
 		fprintf(stderr, "shmring-dump: files in /dev/shm that may not be read: %d\n",
 			listing.unreadable);
