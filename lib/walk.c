@@ -122,6 +122,25 @@ static int word_at(const struct shr_walk *walk, struct words *words, uint64_t *w
 	return err;
 }
 
+/*
+ * Was anything from *@start on cleaned since the walk began there? Then what
+ * looked like words may have been payload of a later lap, and the walk begins
+ * anew at the consumer's position: 1; 0; -errno.
+ */
+static int begin_anew(struct shr_walk *walk, uint64_t *start)
+{
+	uint64_t reclaim;
+	int err = ring_number_now(walk, &reclaim, offsetof(struct shm_ring, reclaim));
+
+	if (err || (int64_t)(reclaim - *start) <= 0)
+		return err;
+	err = ring_number_now(walk, &walk->at, offsetof(struct shm_ring, cursor[0].position));
+	if (!err && walk->at & 7)
+		err = corrupt(walk->at);
+	*start = walk->at;
+	return err ? err : 1;
+}
+
 /* Where a single producer's next record will be: the first word that is zero. */
 static int find_tail(struct shr_walk *walk, struct words *words)
 {
@@ -139,18 +158,27 @@ static int find_tail(struct shr_walk *walk, struct words *words)
 			continue;
 		}
 		err = overtaken(walk);
-		if (err < 0 || (!err && !word))
+		if (err < 0)
 			return err;
+		if (!err && !word) {
+			err = begin_anew(walk, &start);
+			if (err <= 0)
+				return err;
+		}
 		/* It was cleaned under us, or we saw half a word: look again. */
 		words->have = 0;
 		moved++;
-		if (err)
+		if (err) {
+			start = walk->at;
 			continue;
+		}
 		err = inspect_read_u64(walk->inspect, &word, data_offset(walk, walk->at));
 		if (err)
 			return err;
 		if (word && !ring_record_total(&walk->view, walk->at, word)) {
 			err = overtaken(walk);
+			if (!err)
+				err = begin_anew(walk, &start);
 			if (err <= 0)
 				return err ? err : corrupt(walk->at);
 		}

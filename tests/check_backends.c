@@ -409,6 +409,62 @@ START_TEST(descriptors)
 }
 END_TEST
 
+/* The mode table on what a descriptor refers to. */
+START_TEST(descriptor_modes_and_sizes)
+{
+	static const char *const modes[] = {"<", "+<", ">", "+>"};
+	static const int states[] = {0, 100, 300, 9000};
+	static const uint64_t sizes[] = {0, 100, 300, 9000};
+
+	for (int m = 0; m < 4; m++)
+		for (int s = 0; s < 4; s++)
+			for (int z = 0; z < 4; z++) {
+				int memory = memfd_create("x", MFD_ALLOW_SEALING), want = 0, got;
+				uint64_t mapped = sizes[z] ? sizes[z] : (uint64_t)states[s];
+				struct shr_map *a;
+				struct stat st;
+				char text[40];
+
+				ck_assert_int_eq(ftruncate(memory, states[s]), 0);
+				snprintf(text, sizeof(text), "fd:%d", memory);
+				if (m >= 2 && !sizes[z])
+					want = -EINVAL;
+				else if (!mapped)
+					want = -ENODATA;
+				else if (!m && mapped > (uint64_t)states[s])
+					want = -ERANGE;
+				got = open_as(&a, text, modes[m], sizes[z], 0, 0);
+				ck_assert_msg(got == want, "%s state %d size %d: %d", modes[m], states[s],
+					      (int)sizes[z], got);
+				ck_assert_int_eq(fstat(memory, &st), 0);
+				if (!got) {
+					ck_assert_uint_eq(shr_map_size(a), mapped);
+					ck_assert_int_eq(shr_map_created(a), 0);
+					ck_assert_int_eq(st.st_size, (int)mapped > states[s] ? (int)mapped
+											     : states[s]);
+					shr_map_close(a);
+				} else {
+					ck_assert_int_eq(st.st_size, states[s]);
+				}
+				close(memory);
+			}
+}
+END_TEST
+
+START_TEST(the_umask_does_not_count_for_system_v)
+{
+	struct shr_map_options options = {.struct_size = sizeof(options), .size = 10, .perms = 0666};
+	struct shr_map *a = NULL;
+	struct shr_map_status st;
+
+	umask(077);
+	MUST(shr_map_open(&a, name[SYSV], "+>", &options));
+	MUST(shr_map_stat(a, &st));
+	ck_assert_uint_eq(st.perms, 0666);
+	shr_map_close(a);
+}
+END_TEST
+
 START_TEST(sealed_memory_is_passed_and_its_seals_are_checked)
 {
 	const uint32_t seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
@@ -901,6 +957,8 @@ int main(void)
 	tcase_add_test(tc, nobody_sees_a_segment_in_the_making);
 	tcase_add_loop_test(tc, a_private_map_is_copied_on_write, 0, 2 * ANON);
 	tcase_add_test(tc, descriptors);
+	tcase_add_test(tc, descriptor_modes_and_sizes);
+	tcase_add_test(tc, the_umask_does_not_count_for_system_v);
 	tcase_add_test(tc, sealed_memory_is_passed_and_its_seals_are_checked);
 	tcase_add_loop_test(tc, growth_is_a_generation_for_others, 0, 2);
 	tcase_add_loop_test(tc, growth_is_a_generation_for_others, ANON, BACKENDS);

@@ -72,6 +72,9 @@ WRAP(ssize_t, pread, (int fd, void *buffer, size_t size, off_t at), (fd, buffer,
 WRAP(ssize_t, pwrite, (int fd, const void *data, size_t size, off_t at), (fd, data, size, at), -1)
 WRAP(ssize_t, sendmsg, (int fd, const struct msghdr *message, int flags), (fd, message, flags), -1)
 WRAP(ssize_t, recvmsg, (int fd, struct msghdr *message, int flags), (fd, message, flags), -1)
+WRAP(int, msync, (void *at, size_t size, int flags), (at, size, flags), -1)
+WRAP(int, mprotect, (void *at, size_t size, int prot), (at, size, prot), -1)
+WRAP(int, munlock, (const void *at, size_t size), (at, size), -1)
 WRAP(void *, calloc, (size_t n, size_t size), (n, size), NULL)
 
 int __real_open(const char *path, int flags, ...);
@@ -106,6 +109,23 @@ int __wrap_fcntl(int fd, int command, ...)
 		return -1;
 	}
 	return strikes("fcntl") ? -1 : __real_fcntl(fd, command, argument);
+}
+
+/* mbind, move_pages, futex */
+long __real_syscall(long number, ...);
+long __wrap_syscall(long number, ...);
+long __wrap_syscall(long number, ...)
+{
+	long argument[6];
+	va_list list;
+
+	va_start(list, number);
+	for (int i = 0; i < 6; i++)
+		argument[i] = va_arg(list, long);
+	va_end(list);
+	return strikes("syscall") ? -1
+				  : __real_syscall(number, argument[0], argument[1], argument[2],
+						   argument[3], argument[4], argument[5]);
 }
 
 /* Removing what was made is not made to fail: nobody could keep the promise then. */
@@ -231,6 +251,44 @@ static int do_stat(void)
 
 	return shr_map_stat(there, &status);
 }
+static int do_place(void)
+{
+	struct shr_map_options options = {.struct_size = sizeof(options),
+					  .size = 9000,
+					  .flags = SHR_MAP_HUGEPAGE | SHR_MAP_POPULATE,
+					  .numa_nodes = 1,
+					  .numa_policy = SHR_NUMA_PREFERRED};
+	struct shr_map_granted granted;
+	struct shr_map *map = NULL;
+	int err = shr_map_open(&map, posix, "+>", &options);
+
+	if (err)
+		return err;
+	err = shr_map_report(map, &granted);
+	shr_map_unlink_own(map);
+	shr_map_close(map);
+	return err;
+}
+static int do_ranges(void)
+{
+	int err = shr_map_sync(there, 0, 0);
+
+	if (!err)
+		err = shr_map_mlock(there, 0, 0);
+	if (!err)
+		err = shr_map_munlock(there, 0, 0);
+	if (!err)
+		err = shr_map_populate(there, 0, 0);
+	if (!err)
+		err = shr_map_advise(there, 0, 0, "sequential");
+	if (!err)
+		err = shr_map_protect(there, 0, 0, PROT_READ | PROT_WRITE);
+	if (!err)
+		err = shr_map_chmod(there, 0640);
+	if (!err)
+		err = shr_map_notify(there, 0, 1);
+	return err < 0 ? err : 0;
+}
 static int do_pass(void)
 {
 	int err = shr_fd_send(pair[0], shr_map_fd(there)), fd;
@@ -302,6 +360,9 @@ static const struct {
 		 {"stat", do_stat, POSIX_MAP},
 		 {"stat sysv:", do_stat, SYSV_MAP},
 		 {"pass", do_pass, POSIX_MAP},
+		 {"place", do_place, NOTHING},
+		 {"ranges", do_ranges, POSIX_MAP},
+		 {"ranges sysv:", do_ranges, SYSV_MAP},
 		 {"segment", do_segment, NOTHING},
 		 {"segment sysv:", do_segment_sysv, NOTHING},
 		 {"segment anon:", do_segment_anon, NOTHING},

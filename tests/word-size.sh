@@ -20,7 +20,7 @@ if ! command -v i686-linux-gnu-gcc >/dev/null; then
 	echo "1..0 # SKIP: no i686-linux-gnu-gcc"
 	exit 0
 fi
-echo 1..9
+echo 1..10
 n=0
 ok() { # description, status
 	n=$((n + 1))
@@ -37,6 +37,12 @@ i686-linux-gnu-gcc -std=c11 -O2 -Wall -Wextra -Werror -static -pthread -D_GNU_SO
 sed 's/^/# /' "$dir/log"
 ok "the library builds for 32 bits without a warning" $built
 [ $built = 0 ] || exit 1
+i686-linux-gnu-gcc -std=c11 -O2 -Wall -Wextra -Werror -static -pthread -D_GNU_SOURCE \
+	-D_FILE_OFFSET_BITS=64 -I"$src/include" -I"$src/lib" "$src"/lib/*.c "$src/tests/far-offset.c" \
+	-o "$dir/far32" 2>/dev/null
+truncate -s 4G "$dir/far"
+is "a window beyond 4 GiB from 32 bits" "$("$dir/far32" "file:$dir/far" 2>&1)" \
+	"32 bits: far away, object of 5368710115 bytes"
 a32=$dir/peer32
 a64=./peer
 
