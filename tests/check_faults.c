@@ -194,6 +194,10 @@ static void clean(void)
 
 static void setup(void)
 {
+	/* A /dev/shm and System V segments of one's own, where that may be: others come and go. */
+	if (!unshare(CLONE_NEWNS | CLONE_NEWIPC) &&
+	    !mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL))
+		mount("tmpfs", "/dev/shm", "tmpfs", 0, NULL);
 	key = 0x54000000 | (int)getpid();
 	snprintf(posix, sizeof(posix), "/shmring-check-faults-%d", (int)getpid());
 	snprintf(path[0], sizeof(path[0]), "/dev/shm%s", posix);

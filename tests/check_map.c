@@ -15,7 +15,7 @@
 
 #include "tap.h"
 
-static char name[2][128]; /* the same case on /name and file:PATH */
+static char name[3][128]; /* the same case on /name and file:PATH; sysv: */
 static char path[2][128];
 
 static void setup(void)
@@ -29,12 +29,15 @@ static void setup(void)
 			snprintf(name[i], sizeof(name[i]), "/shmring-check-map-%d", (int)getpid());
 		unlink(path[i]);
 	}
+	snprintf(name[2], sizeof(name[2]), "sysv:0x%x", 0x55000000u | (unsigned)getpid());
+	shr_map_unlink(name[2]);
 }
 
 static void teardown(void)
 {
 	unlink(path[0]);
 	unlink(path[1]);
+	shr_map_unlink(name[2]);
 }
 
 static int open_fds(void)
@@ -217,8 +220,8 @@ START_TEST(names)
 	ck_assert_int_eq(map(&a, longest, "+>", 10, 0, 0), 0);
 	shr_map_close(a);
 	ck_assert_int_eq(shr_map_unlink(longest), 0);
-	snprintf(plain, sizeof(plain), "%s", name[0] + 1);
-	snprintf(slashes, sizeof(slashes), "//%s", name[0] + 1);
+	snprintf(plain, sizeof(plain), "%.120s", name[0] + 1);
+	snprintf(slashes, sizeof(slashes), "//%.120s", name[0] + 1);
 	ck_assert_int_eq(map(&a, plain, "+>", 10, 0, 0), 0);
 	shr_map_close(a);
 	ck_assert_int_eq(map(&a, slashes, "+>", 10, 0, O_EXCL), -EEXIST);
@@ -454,7 +457,7 @@ int main(void)
 #endif
 	tcase_add_loop_test(tc, a_forked_child_shares_the_map, 0, 2);
 	tcase_add_loop_test(tc, growing_never_shrinks_for_another, 0, 2);
-	tcase_add_loop_test(tc, two_creators_race_and_one_wins, 0, 2);
+	tcase_add_loop_test(tc, two_creators_race_and_one_wins, 0, 3);
 	tcase_add_loop_test(tc, reservation_ends_in_a_storm_of_signals, 0, 2);
 	suite_add_tcase(suite, tc);
 	return tap_run(suite);

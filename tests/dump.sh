@@ -13,7 +13,7 @@ trap end_all EXIT
 trap 'exit 1' INT TERM
 TZ=UTC
 export TZ
-plan=56
+plan=61
 echo 1..$plan
 n=0
 ok() { # description, status
@@ -237,6 +237,21 @@ while [ $i -lt 60 ]; do
 done
 is "damaged images are shown or refused, never a crash" "$bad" ""
 
+# Other backends
+sysv=sysv:0x$(printf '%08x' $((0x56000000 + $$)))
+./minimal-producer "$sysv" >/dev/null
+is "records of a System V segment" "$(dump records -n 1 "$sysv")" \
+	'ring @80: number=2 celsius=22.5 room="kitchen"'
+is "info tells how its members prove that they live" "$(dump info "$sysv" | sed -n 3p)" \
+	"alive or dead: by locks on its companion in /dev/shm"
+is "and it is in the list" "$(dump list | awk -v n="$sysv" '$1==n {print $7}')" ring
+life=/dev/shm/.shmring-life-$(dump -o json info "$sysv" | jq -r .epoch)
+ok "by the name of its epoch" "$([ -s "$life" ]; echo $?)"
+ipcrm -M "${sysv#sysv:}"
+rm -f "$life"
+./minimal-producer "$name-2" >/dev/null
+is "a segment of a descriptor" "$(dump records -n 1 fd:3 3<"/dev/shm$name-2")" \
+	'ring @80: number=2 celsius=22.5 room="kitchen"'
 # Documentation
 man=${top_srcdir:-.}/tools/shmring-dump.1
 is "the man pages pass mandoc's lint" \
