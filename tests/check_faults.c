@@ -174,8 +174,7 @@ static struct world world(void)
 	while (fgets(line, sizeof(line), maps))
 		now.maps += strstr(line, "-s ") || strstr(line, "s 0");
 	fclose(maps);
-	now.files = entries("/dev/shm", "") + entries("/tmp", "shmring-check-faults") +
-		    entries("/tmp", ".shmring-");
+	now.files = entries("/dev/shm", "") + entries("/tmp", posix + 1);
 	__real_shmctl(0, SHM_INFO, (struct shmid_ds *)(void *)&info);
 	now.segments = info.used_ids;
 	return now;
