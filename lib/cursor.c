@@ -19,6 +19,7 @@
  * three again.
  */
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 
 #include "error.h"
@@ -41,6 +42,9 @@ struct cursor {
 	uint64_t skipped;     /* all, those of hot.skips not among them */
 	uint64_t redelivered;
 	int64_t look_ns; /* when the BUSY record that is next was looked at last; 0: not */
+	struct event_fd *fd; /* or NULL */
+	_Atomic uint64_t fd_position; /* what its thread looks at */
+	int64_t fd_busy_ns; /* the thread's: since when that is BUSY; 0: is not */
 };
 
 static struct cursor *own(struct shr_cursor *hot)
@@ -66,10 +70,9 @@ static void zero_to_reclaim(struct cursor *c)
 	c->clean = c->hot.reclaim + c->ring->view.capacity;
 	/*
 	 * clean:A. Release: zeroes before clean. Pairs with reserve:A.
-	 * Sequentially consistent: before the look at sleepers. Pairs with sleep:A.
 	 */
-	atomic_store_explicit(&shm->clean, c->clean, memory_order_seq_cst);
-	event_notify(&shm->space);
+	atomic_store_explicit(&shm->clean, c->clean, memory_order_release);
+	event_notify(&shm->space, c->ring->segment->registered, INT_MAX);
 }
 
 /* Keep at most history bytes behind @position. */
@@ -174,14 +177,12 @@ static int pass(struct cursor *c, uint32_t state, uint64_t total)
 	return shr_cursor_release_slow(hot);
 }
 
-int shr_cursor_next_slow(struct shr_cursor *hot, struct shr_record *record)
+static int next_slow(struct cursor *c, struct shr_record *record)
 {
-	struct cursor *c = own(hot);
+	struct shr_cursor *hot = &c->hot;
 	uint64_t passed = 0;
 	int stale = 0;
 
-	if (c->tag != CURSOR_TAG)
-		return shr_fail(ECHILD, HANDLE_CHILD);
 	for (;;) {
 		const struct ring_view *view = &c->ring->view;
 		/* next:A */
@@ -220,6 +221,60 @@ int shr_cursor_next_slow(struct shr_cursor *hot, struct shr_record *record)
 			passed += total;
 		}
 	}
+}
+
+int shr_cursor_next_slow(struct shr_cursor *hot, struct shr_record *record)
+{
+	struct cursor *c = own(hot);
+	int err;
+
+	if (c->tag != CURSOR_TAG)
+		return shr_fail(ECHILD, HANDLE_CHILD);
+	err = next_slow(c, record);
+	if (err == -EAGAIN && c->fd) {
+		atomic_store(&c->fd_position, hot->next);
+		event_fd_arm(c->fd, 0);
+	}
+	return err;
+}
+
+/*
+ * In the descriptor's thread: is there something for next? A BUSY record is not
+ * worth a wake, unless it stays so: then next looks whether its owner lives.
+ */
+static int fd_ready(void *argument)
+{
+	struct cursor *c = argument;
+	uint64_t position = atomic_load(&c->fd_position);
+	uint64_t word = atomic_load_explicit(ring_word(&c->ring->view, position), memory_order_acquire);
+	int64_t now;
+
+	if (WORD_STATE(word) != WORD_BUSY) {
+		c->fd_busy_ns = 0;
+		return word != 0;
+	}
+	now = event_now();
+	if (!c->fd_busy_ns)
+		c->fd_busy_ns = now;
+	if (now - c->fd_busy_ns < SLICE_BUSY_NS)
+		return 0;
+	c->fd_busy_ns = now;
+	return 1;
+}
+
+int shr_cursor_fd(struct shr_cursor *hot)
+{
+	struct cursor *c = own(hot);
+
+	if (c->tag != CURSOR_TAG)
+		return shr_fail(ECHILD, HANDLE_CHILD);
+	if (!c->fd) {
+		int err = event_fd_open(&c->fd, c->ring->segment, &c->ring->view.shm->data, fd_ready, c);
+
+		if (err)
+			return err;
+	}
+	return event_fd_number(c->fd);
 }
 
 /* The role is held: finish what the last owner was at, and begin where it was. */
@@ -310,6 +365,7 @@ int shr_cursor_close(struct shr_cursor *hot)
 		return 0;
 	c = own(hot);
 	if (c->tag == CURSOR_TAG) {
+		event_fd_close(c->fd);
 		ring_role_leave(c->ring, &c->shm->role);
 		atomic_fetch_sub(&c->ring->users, 1);
 	}
@@ -328,19 +384,20 @@ static int next_again(void *argument)
 	struct next_attempt *attempt = argument;
 	int err = shr_cursor_next(attempt->cursor, attempt->record);
 
-	attempt->slice = own(attempt->cursor)->look_ns ? SLICE_BUSY_NS : EVENT_SLICE_LAST;
+	attempt->slice = own(attempt->cursor)->look_ns ? SLICE_BUSY_NS : EVENT_SLICE_NS;
 	return err;
 }
 
 int shr_cursor_next_until(struct shr_cursor *hot, struct shr_record *record, int64_t deadline_ns)
 {
-	struct next_attempt attempt = {hot, record, EVENT_SLICE_LAST};
+	struct next_attempt attempt = {hot, record, EVENT_SLICE_NS};
 	int err = shr_cursor_next(hot, record);
 
 	if (err != -EAGAIN)
 		return err;
-	return ring_wait(own(hot)->ring, &own(hot)->ring->view.shm->data, deadline_ns, next_again,
-			 &attempt, &attempt.slice);
+	return event_await(own(hot)->ring->segment, &own(hot)->ring->looked_ns,
+			   &own(hot)->ring->view.shm->data, deadline_ns, next_again, &attempt,
+			   &attempt.slice);
 }
 
 static int copy_out(struct shr_cursor *hot, void *buffer, size_t size, struct shr_record *record)

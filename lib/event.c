@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* L3: event. The protocol is in event.h. */
+/* L3: event, the word and the kernel. The protocol is in event.h. */
 #include "event.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <linux/futex.h>
+#include <linux/time_types.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <shmring/base.h>
+
+#include "killpoint.h"
 
 #ifdef SYS_futex /* its time is the kernel's long, whatever time_t is */
 #define FUTEX_CALL SYS_futex
@@ -31,13 +33,16 @@ int64_t event_now(void)
 	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-uint32_t event_prepare(struct shm_event *event)
+int64_t event_prepare(struct shm_event *event, uint32_t *sequence)
 {
-	uint32_t sequence = atomic_load_explicit(&event->sequence, memory_order_acquire);
+	int sure;
 
-	/* sleep:A. Sequentially consistent: before the second look. Pairs with commit:A. */
-	atomic_exchange_explicit(&event->sleepers, 1, memory_order_seq_cst);
-	return sequence;
+	*sequence = atomic_load_explicit(&event->sequence, memory_order_acquire);
+	atomic_store_explicit(&event->sleepers, 1, memory_order_relaxed);
+	/* sleep:A. The bit before the second look. Pairs with notify:A, commit:A. */
+	sure = fence_heavy();
+	KILL_POINT("event:prepared");
+	return sure ? EVENT_SLICE_NS : FENCE_SLICE_NS;
 }
 
 int event_sleep(struct shm_event *event, uint32_t sequence, int64_t timeout_ns)
@@ -54,11 +59,13 @@ int event_sleep(struct shm_event *event, uint32_t sequence, int64_t timeout_ns)
 	return 0;
 }
 
-void event_wake(struct shm_event *event)
+void event_wake(struct shm_event *event, int count)
 {
 	atomic_exchange_explicit(&event->sleepers, 0, memory_order_seq_cst);
+	KILL_POINT("event:cleared");
 	atomic_fetch_add_explicit(&event->sequence, 1, memory_order_seq_cst);
-	syscall(FUTEX_CALL, (void *)&event->sequence, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+	KILL_POINT("event:moved");
+	syscall(FUTEX_CALL, (void *)&event->sequence, FUTEX_WAKE, count, NULL, NULL, 0);
 }
 
 int event_futex_wait(uint32_t *word, uint32_t value, int64_t deadline_ns)
@@ -77,4 +84,27 @@ int event_futex_wake(uint32_t *word, int count)
 	long woken = syscall(FUTEX_CALL, word, FUTEX_WAKE, count, NULL, NULL, 0);
 
 	return woken < 0 ? -errno : (int)woken;
+}
+
+int event_futex_wait_any(const struct event_word *words, uint32_t count, int64_t deadline_ns)
+{
+#if defined(SYS_futex_waitv) && defined(FUTEX_32)
+	const struct __kernel_timespec deadline = {deadline_ns / 1000000000, deadline_ns % 1000000000};
+	struct futex_waitv waits[FUTEX_WAITV_MAX];
+
+	for (uint32_t i = 0; i < count; i++)
+		waits[i] = (struct futex_waitv){
+			.val = words[i].value,
+			.uaddr = (uintptr_t)words[i].word,
+			.flags = FUTEX_32 | (words[i].is_private ? FUTEX_PRIVATE_FLAG : 0)};
+	if (syscall(SYS_futex_waitv, waits, count, 0, deadline_ns == SHR_FOREVER ? NULL : &deadline,
+		    CLOCK_MONOTONIC) >= 0)
+		return 0;
+	return -errno;
+#else
+	(void)words;
+	(void)count;
+	(void)deadline_ns;
+	return -ENOSYS;
+#endif
 }

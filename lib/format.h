@@ -5,7 +5,8 @@
  *	0       struct shm_header       constant part, directory; one page
  *	4096    struct shm_member []    one a process
  *	...     schemas                 struct shm_schema each, then strings
- *	...     objects                 each at a multiple of 4096
+ *	...     objects                 each at a multiple of 4096: a ring, plain
+ *	                                bytes, or an array of shm_mutex or shm_event_line
  *
  * Numbers are in the byte order of the creator; header.byte_order tells. All
  * offsets are from the start of the segment. Reserved bytes are zero. A number
@@ -62,7 +63,7 @@ struct shm_header {
 	shm_u64 created_ns;  /* CLOCK_REALTIME */
 	uint8_t boot_id[16];
 	uint32_t creator_pid;
-	uint32_t lock_backend; /* 0: our own word */
+	uint32_t locks; /* FORMAT_LOCKS_* */
 	uint32_t members;
 	uint32_t objects;
 	shm_u64 member_offset;
@@ -82,6 +83,32 @@ struct shm_header {
 #define FORMAT_LIFE_OWN 0u
 #define FORMAT_LIFE_COMPANION 1u
 
+/*
+ * What the mutexes are: our own word, which every process understands, or
+ * pthread_mutex_t of one C library at one word size.
+ */
+#define FORMAT_LOCKS_WORD 0u
+#define FORMAT_LOCKS_PTHREAD 1u
+#define FORMAT_LOCKS(backend, libc, size)                                                          \
+	((uint32_t)(backend) | (uint32_t)(libc) << 8 | (uint32_t)(size) << 16)
+#define FORMAT_LOCKS_BACKEND(locks) ((locks) & 0xffu)
+#define FORMAT_LOCKS_LIBC(locks) ((locks) >> 8 & 0xffu) /* 1: glibc, 2: another */
+#define FORMAT_LOCKS_SIZE(locks) ((locks) >> 16)	/* bytes of a pthread_mutex_t */
+
+/* The last one that died in a slot, for people. Written by who holds its byte. */
+struct shm_death {
+	shm_atomic_u64 deaths; /* in this slot; written last */
+	shm_u64 noticed_ns; /* CLOCK_REALTIME */
+	shm_u64 start_time;
+	shm_u64 attached_ns;
+	shm_u64 pid_namespace;
+	uint32_t pid;
+	uint32_t by; /* number of the member that proved it */
+	char comm[16];
+	char role[16];
+	shm_u64 reserved[6];
+};
+
 /* The slot of a process. But for @state all of it is for people. */
 struct shm_member {
 	shm_atomic_u32 state; /* enum below */
@@ -94,6 +121,8 @@ struct shm_member {
 	shm_u64 attaches; /* of this slot since creation */
 	shm_u64 detaches; /* the others died, but for the one that lives */
 	shm_u64 reserved[6];
+	/* 128 */
+	struct shm_death death;
 };
 
 /* Left by a detach that gave everything back; whoever dies leaves USED. */
@@ -123,8 +152,34 @@ struct shm_field {
 struct shm_event {
 	shm_atomic_u32 sequence;
 	shm_atomic_u32 sleepers; /* 0 or 1: somebody may sleep */
+};
+
+/* One by itself, on a line of its own. */
+struct shm_event_line {
+	struct shm_event event;
 	uint32_t reserved[30];
 };
+
+/* A mutex; mutex.c. */
+struct shm_mutex {
+	shm_atomic_u32 word;	   /* MUTEX_* below */
+	shm_atomic_u32 thread;	   /* thread id of the owner; 0: none */
+	struct shm_event event;	   /* what waiters sleep on */
+	shm_atomic_u64 acquired;   /* times it was taken */
+	shm_atomic_u64 waited;	   /* times somebody went to sleep for it */
+	shm_atomic_u64 waiting_ns; /* CLOCK_REALTIME when sleepers came; stale without any */
+	shm_u64 reserved[3];
+	/* 64: pthread_mutex_t, where that is the backend; @word is for people then */
+	uint8_t pthread[64] __attribute__((aligned(16)));
+};
+
+/* @word: owner's member number, flags, owners that died holding it modulo 2^16. */
+#define MUTEX_OWNER(word) ((word) & 0x3ffu)
+#define MUTEX_RESERVED 0x3c00u
+#define MUTEX_DIRTY 0x4000u /* an owner died, and nobody has said that all is well again */
+#define MUTEX_LOST 0x8000u  /* unlocked while dirty: not recoverable */
+#define MUTEX_DEATHS(word) ((word) >> 16)
+#define MUTEX_ONE_DEATH 0x10000u
 
 /* A cursor. All of it is written by its owner only. */
 struct shm_cursor {
@@ -159,7 +214,9 @@ struct shm_ring {
 	shm_u64 reserved_producer[15];
 	/* 384, 512 */
 	struct shm_event data;	/* a record was committed */
+	uint32_t reserved_data[30];
 	struct shm_event space; /* clean moved */
+	uint32_t reserved_space[30];
 	/* 640 */
 	struct shm_cursor cursor[1];
 	shm_u64 reserved[416];
@@ -209,18 +266,28 @@ FORMAT_AT(shm_header, fingerprint, 24);
 FORMAT_AT(shm_header, total_size, 32);
 FORMAT_AT(shm_header, epoch, 40);
 FORMAT_AT(shm_header, boot_id, 56);
+FORMAT_AT(shm_header, locks, 76);
 FORMAT_AT(shm_header, members, 80);
 FORMAT_AT(shm_header, member_offset, 88);
 FORMAT_AT(shm_header, schema_size, 104);
 FORMAT_AT(shm_header, life, 112);
 FORMAT_AT(shm_header, obsolete, 128);
 FORMAT_AT(shm_header, directory, 256);
-FORMAT_IS(shm_member, 128);
+FORMAT_IS(shm_member, 256);
+FORMAT_AT(shm_member, death, 128);
+FORMAT_IS(shm_death, 128);
+FORMAT_AT(shm_death, comm, 48);
+FORMAT_IS(shm_mutex, FORMAT_LINE);
+FORMAT_AT(shm_mutex, event, 8);
+FORMAT_AT(shm_mutex, acquired, 16);
+FORMAT_AT(shm_mutex, waiting_ns, 32);
+FORMAT_AT(shm_mutex, pthread, 64);
 FORMAT_AT(shm_member, comm, 32);
 FORMAT_AT(shm_member, attaches, 64);
 FORMAT_IS(shm_schema, 48);
 FORMAT_IS(shm_field, 48);
-FORMAT_IS(shm_event, 128);
+FORMAT_IS(shm_event, 8);
+FORMAT_IS(shm_event_line, FORMAT_LINE);
 FORMAT_IS(shm_cursor, 128);
 FORMAT_AT(shm_cursor, name, 96);
 FORMAT_IS(shm_ring, FORMAT_RING_DATA);

@@ -15,6 +15,7 @@
 #include "error.h"
 
 #define HANDLE_CHILD "the handle belongs to the parent process: open one's own after fork()"
+#define HANDLE_OBSERVES "an observer's handle changes nothing: attach without SHR_SEGMENT_OBSERVE"
 
 /* Zeroed, or NULL. */
 static inline void *handle_alloc(size_t size)

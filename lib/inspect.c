@@ -9,7 +9,6 @@
 #include "inspect.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +16,8 @@
 
 #include "boot.h"
 #include "error.h"
+#include "member.h"
+#include "mutex.h"
 #include "ring_core.h"
 
 #define READ_TRIES 64
@@ -87,7 +88,7 @@ int shr_inspect_open(struct shr_inspect **result, const char *text)
 	inspect = calloc(1, sizeof(*inspect));
 	if (!inspect)
 		return shr_fail(ENOMEM, "out of memory");
-	err = object_open(&inspect->object, &name, 0);
+	err = object_open(&inspect->object, &name, OBJECT_READ);
 	if (err)
 		goto free_handle;
 	err = layout_read(&inspect->layout, &inspect->object);
@@ -138,6 +139,7 @@ int shr_inspect_segment(const struct shr_inspect *inspect, struct shr_segment_in
 					  .objects = h->objects,
 					  .obsolete = !!obsolete,
 					  .backend = inspect->object.backend,
+					  .locks = FORMAT_LOCKS_BACKEND(h->locks),
 					  .life = inspect->life < 0	       ? SHR_LIFE_NONE
 						  : h->life == FORMAT_LIFE_OWN ? SHR_LIFE_FILE
 									       : SHR_LIFE_COMPANION,
@@ -153,7 +155,8 @@ int shr_inspect_object(const struct shr_inspect *inspect, uint32_t index,
 
 	if (!entry)
 		return -ENOENT;
-	if (entry->kind == SHR_OBJECT_RING && (err = ring_entry_check(entry)))
+	err = kind_check(entry);
+	if (err)
 		return err;
 	*info = (struct shr_object_info){.kind = entry->kind,
 					 .flags = entry->flags,
@@ -170,6 +173,8 @@ int shr_inspect_object(const struct shr_inspect *inspect, uint32_t index,
 						       .history = entry->param[2],
 						       .schema = info->schema,
 						       .first_position = entry->param[3]};
+	else if (entry->kind == SHR_OBJECT_MUTEX || entry->kind == SHR_OBJECT_EVENT)
+		info->count = (uint32_t)entry->param[0];
 	return 0;
 }
 
@@ -178,49 +183,43 @@ int shr_inspect_find(const struct shr_inspect *inspect, const char *name)
 	return layout_find(&inspect->layout, name);
 }
 
-/* Does somebody hold the byte of slot @slot? 1, 0, or -errno: no locks here. */
-static int byte_held(const struct shr_inspect *inspect, uint32_t slot)
-{
-	struct flock lock = {.l_type = F_WRLCK,
-			     .l_whence = SEEK_SET,
-			     .l_start = FORMAT_LOCK_BYTE + slot,
-			     .l_len = 1};
-
-	return fcntl(inspect->life, F_OFD_GETLK, &lock) < 0 ? -errno : lock.l_type != F_UNLCK;
-}
-
 int shr_inspect_member(const struct shr_inspect *inspect, uint32_t number,
 		       struct shr_member_info *info)
 {
 	const struct shm_header *h = &inspect->layout.header;
 	struct shm_member member;
-	uint32_t used;
 	int err, held;
 
 	if (!number || number > h->members)
 		return shr_fail(ENOENT, "the segment has no member %u", number);
-	held = byte_held(inspect, number - 1);
+	held = member_held(inspect->life, number - 1);
 	err = inspect_read(inspect, &member, sizeof(member),
 			   h->member_offset + (uint64_t)(number - 1) * sizeof(member));
 	if (err)
 		return err;
-	used = atomic_load_explicit(&member.state, memory_order_relaxed) != MEMBER_FREE;
-	*info = (struct shr_member_info){.number = number,
-					 .pid = member.pid,
-					 .same_namespace = member.pid_namespace == boot_pid_namespace(),
-					 .start_time = member.start_time,
-					 .attached_ns = member.attached_ns,
-					 .attaches = member.attaches,
-					 .detaches = member.detaches};
-	if (held < 0)
-		info->state = used ? SHR_MEMBER_UNKNOWN : SHR_MEMBER_FREE;
-	else if (held)
-		info->state = used ? SHR_MEMBER_ALIVE : SHR_MEMBER_COMING;
-	else
-		info->state = used ? SHR_MEMBER_DEAD : SHR_MEMBER_FREE;
-	memcpy(info->command, member.comm, sizeof(member.comm));
-	memcpy(info->role, member.role, sizeof(member.role));
+	member_view(info, &member, number, held, boot_pid_namespace());
 	return 0;
+}
+
+int shr_inspect_mutex(const struct shr_inspect *inspect, uint32_t index, uint32_t number,
+		      struct shr_mutex_info *info)
+{
+	const struct shm_object *entry = inspect_entry(inspect, index);
+	struct shm_mutex copy;
+	int err;
+
+	if (!entry)
+		return -ENOENT;
+	if (entry->kind != SHR_OBJECT_MUTEX)
+		return shr_fail(EPROTOTYPE, "object %.47s has no mutexes", entry->name);
+	err = kind_check(entry);
+	if (err)
+		return err;
+	if (number >= entry->param[0])
+		return shr_fail(ENOENT, "object %.47s has no mutex %u", entry->name, number);
+	err = inspect_read(inspect, &copy, sizeof(copy),
+			   entry->offset + (uint64_t)number * sizeof(copy));
+	return err ? err : mutex_view(info, &copy, inspect->layout.header.members);
 }
 
 int shr_inspect_bytes(const struct shr_inspect *inspect, uint32_t index, uint64_t offset,

@@ -78,7 +78,7 @@ static int check_bounds(const struct shm_header *h)
 {
 	uint64_t members_end;
 
-	if (h->header_size != sizeof(*h) || h->lock_backend != 0 || h->epoch == 0 ||
+	if (h->header_size != sizeof(*h) || FORMAT_LOCKS_BACKEND(h->locks) > FORMAT_LOCKS_PTHREAD || h->epoch == 0 ||
 	    h->life > FORMAT_LIFE_COMPANION || h->reserved_life || h->reserved[0])
 		return shr_fail(EBADMSG, "the header has an impossible value");
 	if (!h->members || h->members > FORMAT_MEMBERS)

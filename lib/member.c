@@ -29,12 +29,19 @@
  * the child would hold the description on: all of it is under one mutex that
  * pthread_atfork(3) takes too. The child closes what it inherited.
  *
- * Crash
- *	before the byte is won     nothing happened
- *	after, before USED         the slot is free and owns nothing
- *	after USED                 dead: the next owner of the slot sweeps it
- *	in the sweep               the byte is free again, the next one starts anew
- *	after FREE, before munmap  the slot owns nothing
+ * Mending a slot: the death is recorded, each object is swept, the slot is FREE.
+ * A death is not counted up but told: attaches less detaches. So doing it twice
+ * counts it once.
+ *
+ * Crash (the kill points have these names)
+ *	member:byte            nothing happened, the slot owns nothing
+ *	member:introduced      its attach is counted, and its death by the next one
+ *	member:used            dead: the next owner of the slot mends it
+ *	member:won, :recorded, :sweep, :swept
+ *	                       in mending: the byte is free again, the next one
+ *	                       starts anew
+ *	member:detached        mended as if it had died, and not counted as dead
+ *	member:free            the slot owns nothing
  */
 #include "member.h"
 
@@ -50,6 +57,7 @@
 #include <unistd.h>
 
 #include "boot.h"
+#include "killpoint.h"
 
 struct fork_entry {
 	struct fork_entry *next;
@@ -145,6 +153,7 @@ int member_win(const struct shr_segment *segment, uint32_t slot, int *token)
 		return err == -EAGAIN ? -EBUSY : err;
 	}
 	*token = fd;
+	KILL_POINT("member:won");
 	return 0;
 }
 
@@ -154,6 +163,14 @@ void member_release(int token, uint32_t slot)
 	lock_byte(token, F_OFD_SETLK, F_UNLCK, slot, NULL);
 	close(token);
 	pthread_mutex_unlock(&fork_mutex);
+}
+
+int member_held(int door, uint32_t slot)
+{
+	short found = F_UNLCK;
+	int err = lock_byte(door, F_OFD_GETLK, F_WRLCK, slot, &found);
+
+	return err ? err : found != F_UNLCK;
 }
 
 /* Win any byte on @fd, from the first slot on, so that dead ones are swept soon. */
@@ -208,7 +225,7 @@ static int map_pinned(struct shr_segment *segment, int fd)
 	segment->pin = NULL;
 	if (segment->layout.header.life == FORMAT_LIFE_OWN)
 		with_token.fd = fd;
-	err = object_map(&with_token, &base, segment->size);
+	err = object_map(&with_token, &base, segment->size, 1);
 	if (err)
 		return err;
 	segment->base = base;
@@ -234,6 +251,19 @@ static void member_drop(struct shr_segment *segment)
 	if (segment->life >= 0)
 		close(segment->life);
 	segment->life = -1;
+}
+
+static int map_observing(struct shr_segment *segment)
+{
+	void *base;
+	int err;
+
+	segment->slot = SLOT_NONE;
+	segment->size = (size_t)segment->layout.header.total_size;
+	err = object_map(&segment->object, &base, segment->size, 0);
+	if (!err)
+		segment->base = base;
+	return err;
 }
 
 static int map_with_token(struct shr_segment *segment, uint32_t from)
@@ -278,17 +308,22 @@ static uint64_t own_start_time(void)
 	return at ? strtoull(at + 1, NULL, 10) : 0;
 }
 
-static void introduce(struct shm_member *member, const char *role)
+static uint64_t realtime_ns(void)
 {
 	struct timespec now;
-	int fd;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	member->attaches++;
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static void introduce(struct shm_member *member, const char *role)
+{
+	int fd;
+
 	member->pid = (uint32_t)getpid();
 	member->start_time = own_start_time();
 	member->pid_namespace = boot_pid_namespace();
-	member->attached_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	member->attached_ns = realtime_ns();
 	memset(member->comm, 0, sizeof(member->comm));
 	memset(member->role, 0, sizeof(member->role));
 	fd = open("/proc/self/comm", O_RDONLY | O_CLOEXEC);
@@ -301,23 +336,72 @@ static void introduce(struct shm_member *member, const char *role)
 	}
 	if (role)
 		memcpy(member->role, role, strnlen(role, sizeof(member->role) - 1));
+	member->attaches++;
+	KILL_POINT("member:introduced");
 }
 
-/* All objects, or -EOPNOTSUPP where there is one that this library cannot sweep. */
-static int sweep(struct shr_segment *segment)
+/* Idempotent until the next introduction: the number is told, not counted up. */
+static void record_death(struct shm_member *member, uint32_t by)
+{
+	struct shm_death *death = &member->death;
+	uint64_t deaths = member->attaches - member->detaches;
+
+	if (death->deaths == deaths)
+		return;
+	death->noticed_ns = realtime_ns();
+	death->start_time = member->start_time;
+	death->attached_ns = member->attached_ns;
+	death->pid_namespace = member->pid_namespace;
+	death->pid = member->pid;
+	death->by = by;
+	memcpy(death->comm, member->comm, sizeof(death->comm));
+	memcpy(death->role, member->role, sizeof(death->role));
+	KILL_POINT("member:recorded");
+	/* Release: who it was. Pairs with the look at deaths in member_watch.c. */
+	atomic_store_explicit(&death->deaths, deaths, memory_order_release);
+}
+
+int member_mend(const struct shr_segment *segment, uint32_t slot)
 {
 	const struct shm_header *h = &segment->layout.header;
+	struct shm_member *member = segment_member(segment, slot);
 
+	/* An attach may have died before it said USED: that is a death, too. */
+	record_death(member, segment->slot + 1);
+	if (atomic_load_explicit(&member->state, memory_order_acquire) == MEMBER_FREE)
+		return 0;
 	for (uint32_t i = 0; i < h->objects; i++)
 		if (!kind_known(h->directory[i].kind))
-			return -EOPNOTSUPP;
+			return shr_fail(EOPNOTSUPP, "object %.47s is of a kind that this library "
+						    "cannot mend",
+					h->directory[i].name);
 	for (uint32_t i = 0; i < h->objects; i++) {
-		int err = kind_sweep(segment->base + h->directory[i].offset, &h->directory[i],
-				     segment, segment->slot);
+		int err;
 
+		KILL_POINT("member:sweep");
+		err = kind_sweep(segment->base + h->directory[i].offset, &h->directory[i], segment,
+				 slot);
 		if (err)
 			return err;
 	}
+	KILL_POINT("member:swept");
+	atomic_store_explicit(&member->state, MEMBER_FREE, memory_order_release);
+	return 0;
+}
+
+/* The deaths that are known now will not be reported to this handle. */
+static int note_deaths(struct shr_segment *segment)
+{
+	uint32_t members = segment->layout.header.members;
+
+	if (segment->deaths_seen)
+		return 0;
+	segment->deaths_seen = calloc(members, sizeof(*segment->deaths_seen));
+	if (!segment->deaths_seen)
+		return shr_fail(ENOMEM, "out of memory");
+	for (uint32_t i = 0; i < members; i++)
+		segment->deaths_seen[i] = atomic_load_explicit(
+			&segment_member(segment, i)->death.deaths, memory_order_acquire);
 	return 0;
 }
 
@@ -330,25 +414,29 @@ static int attach_from(struct shr_segment *segment, uint32_t from, const char *r
 	if (!entry)
 		return shr_fail(ENOMEM, "out of memory");
 	pthread_mutex_lock(&fork_mutex);
-	err = map_with_token(segment, from);
+	err = from == SLOT_NONE ? map_observing(segment) : map_with_token(segment, from);
 	if (!err) {
 		*entry = (struct fork_entry){fork_entries, segment->door, segment->life,
 						segment->object.fd};
 		fork_entries = segment->fork_entry = entry;
 	}
 	pthread_mutex_unlock(&fork_mutex);
-	if (err) {
+	if (err)
 		free(entry);
+	if (err || from == SLOT_NONE)
 		return err;
-	}
+	KILL_POINT("member:byte");
+	err = note_deaths(segment);
+	if (!err)
+		err = member_mend(segment, segment->slot);
+	if (err)
+		return err;
 	member = segment_member(segment, segment->slot);
 	introduce(member, role);
-	if (atomic_load_explicit(&member->state, memory_order_acquire) != MEMBER_FREE)
-		err = sweep(segment);
 	/* Relaxed: whoever acts on a dead slot wins its byte first, in the kernel. */
-	if (!err)
-		atomic_store_explicit(&member->state, MEMBER_USED, memory_order_relaxed);
-	return err;
+	atomic_store_explicit(&member->state, MEMBER_USED, memory_order_relaxed);
+	KILL_POINT("member:used");
+	return 0;
 }
 
 static void forget_entry(struct shr_segment *segment)
@@ -373,25 +461,41 @@ int member_attach(struct shr_segment *segment, const char *role)
 
 	pthread_once(&fork_once, fork_install);
 	segment->life = -1;
-	/* A slot that this library cannot sweep stays as it is: try a later one. */
+	/* A slot that this library cannot mend stays as it is: try a later one. */
 	for (;;) {
 		err = attach_from(segment, from, role);
 		if (!err)
 			return 0;
-		if (!segment->fork_entry)
-			return err;
-		from = segment->slot + 1;
-		forget_entry(segment);
-		if (err != -EOPNOTSUPP)
-			return err;
+		if (segment->fork_entry) {
+			from = segment->slot + 1;
+			forget_entry(segment);
+			if (err == -EOPNOTSUPP)
+				continue;
+		}
+		free((void *)segment->deaths_seen);
+		segment->deaths_seen = NULL;
+		return err;
 	}
+}
+
+int member_observe(struct shr_segment *segment)
+{
+	pthread_once(&fork_once, fork_install);
+	segment->life = -1;
+	return attach_from(segment, SLOT_NONE, NULL);
 }
 
 void member_detach(struct shr_segment *segment)
 {
-	struct shm_member *member = segment_member(segment, segment->slot);
+	if (segment->slot != SLOT_NONE) {
+		struct shm_member *member = segment_member(segment, segment->slot);
 
-	member->detaches++;
-	atomic_store_explicit(&member->state, MEMBER_FREE, memory_order_release);
+		member->detaches++;
+		KILL_POINT("member:detached");
+		atomic_store_explicit(&member->state, MEMBER_FREE, memory_order_release);
+		KILL_POINT("member:free");
+	}
 	forget_entry(segment);
+	free((void *)segment->deaths_seen);
+	segment->deaths_seen = NULL;
 }

@@ -8,7 +8,10 @@
 /* Map the segment and win a slot. Fills base, size, life, slot. */
 int member_attach(struct shr_segment *segment, const char *role);
 
-/* Give the slot back and unmap. The caller owns nothing any more. */
+/* Map the segment to read, without a slot. Fills base, size. */
+int member_observe(struct shr_segment *segment);
+
+/* Give the slot back, if there is one, and unmap. The caller owns nothing any more. */
 void member_detach(struct shr_segment *segment);
 
 /*
@@ -21,5 +24,23 @@ void member_detach(struct shr_segment *segment);
  */
 int member_win(const struct shr_segment *segment, uint32_t slot, int *token);
 void member_release(int token, uint32_t slot);
+
+/* Does somebody hold the byte of @slot in the file @door: 1, 0, or -errno. Proves life only. */
+int member_held(int door, uint32_t slot);
+
+/*
+ * Mend what the dead owner of @slot left, whose byte is held, record its death
+ * and make the slot free. -EOPNOTSUPP where there is an object that this
+ * library cannot mend.
+ */
+int member_mend(const struct shr_segment *segment, uint32_t slot);
+
+/*
+ * What people are shown of a slot, from an untrusted copy of it and what
+ * member_held() said: member_watch.c.
+ */
+struct shr_member_info;
+void member_view(struct shr_member_info *info, const struct shm_member *member, uint32_t number,
+		 int held, uint64_t own_namespace);
 
 #endif

@@ -55,10 +55,10 @@ static int open_sysv(struct object *object, const struct name *name, int writes)
 	return err;
 }
 
-int object_open(struct object *object, const struct name *name, int writes)
+int object_open(struct object *object, const struct name *name, enum object_use use)
 {
+	int writes = use == OBJECT_MAP_TO_WRITE, seals;
 	struct stat st;
-	int seals;
 
 	*object = (struct object){.backend = name->backend, .fd = -1, .id = -1};
 	if (name->backend == SHR_BACKEND_SYSV)
@@ -74,7 +74,7 @@ int object_open(struct object *object, const struct name *name, int writes)
 		return object->fd;
 	object->size = (uint64_t)st.st_size;
 	object->named = name->backend != SHR_BACKEND_FD || st.st_nlink;
-	seals = object->named || !writes ? F_SEAL_SHRINK : fcntl(object->fd, F_GET_SEALS);
+	seals = object->named || use == OBJECT_READ ? F_SEAL_SHRINK : fcntl(object->fd, F_GET_SEALS);
 	if (seals >= 0 && seals & F_SEAL_SHRINK)
 		return 0;
 	close(object->fd);
@@ -144,15 +144,15 @@ int object_write(const struct object *object, const void *data, size_t size, uin
 	return 0;
 }
 
-int object_map(const struct object *object, void **result, size_t size)
+int object_map(const struct object *object, void **result, size_t size, int writes)
 {
 	void *base;
 	int err = 0;
 
 	if (object->fd < 0)
-		base = sysv_attach(object->id, 1, &err);
+		base = sysv_attach(object->id, writes, &err);
 	else
-		base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, object->fd, 0);
+		base = mmap(NULL, size, writes ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, object->fd, 0);
 	if (base == MAP_FAILED)
 		err = shr_fail(errno, "cannot map %zu bytes: %s", size, strerror(errno));
 	if (err)

@@ -31,16 +31,18 @@ struct object_new {
 	struct name companion; /* path "": none */
 };
 
+enum object_use { OBJECT_READ, OBJECT_MAP_TO_READ, OBJECT_MAP_TO_WRITE };
+
 /* Open what is there. 0, or -ENOENT, -EACCES, -EMEDIUMTYPE, -EPERM not sealed, -errno. */
-int object_open(struct object *object, const struct name *name, int writes);
+int object_open(struct object *object, const struct name *name, enum object_use use);
 void object_close(struct object *object);
 
 /* 0, -ENODATA beyond the end, -errno. */
 int object_read(const struct object *object, void *buffer, size_t size, uint64_t offset);
 int object_write(const struct object *object, const void *data, size_t size, uint64_t offset);
 
-/* The first @size bytes, read-write, and not in a child: 0 or -errno. */
-int object_map(const struct object *object, void **base, size_t size);
+/* The first @size bytes, to read or to write too, and not in a child: 0 or -errno. */
+int object_map(const struct object *object, void **base, size_t size, int writes);
 void object_unmap(const struct object *object, void *base, size_t size);
 
 /* Was it removed since it was opened? One system call. */

@@ -7,6 +7,7 @@
  * reserve comes here and claims under the lock.
  */
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 
 #include "error.h"
@@ -141,7 +142,7 @@ int shr_producer_reserve_slow(struct shr_producer *hot, size_t size, void **payl
 	if (size < hot->min_record)
 		return shr_fail(EINVAL, "%zu bytes are less than the type's %llu", size,
 				(unsigned long long)hot->min_record);
-	err = ring_stale(p->ring, 0);
+	err = segment_stale(p->ring->segment, 0);
 	if (err)
 		return err;
 	if (!p->ring->view.single) {
@@ -167,7 +168,7 @@ int shr_producer_wake_slow(struct shr_producer *hot)
 {
 	if (own(hot)->tag != PRODUCER_TAG)
 		return shr_fail(ECHILD, HANDLE_CHILD);
-	event_wake(&own(hot)->ring->view.shm->data);
+	event_wake(&own(hot)->ring->view.shm->data, INT_MAX);
 	return 0;
 }
 
@@ -222,9 +223,9 @@ int shr_producer_abort(struct shr_producer *hot)
 	/* commit:A, of no record: a consumer may sleep before it. */
 	atomic_store_explicit(ring_word(&p->ring->view, p->position),
 			      WORD_MAKE(WORD_SKIP, p->ring->me, 0, WORD_LENGTH(hot->ready)),
-			      memory_order_seq_cst);
+			      memory_order_release);
 	hot->word = NULL;
-	event_notify(&p->ring->view.shm->data);
+	event_notify(&p->ring->view.shm->data, (int)hot->registered, INT_MAX);
 	return 0;
 }
 
@@ -268,6 +269,7 @@ int shr_producer_open_version(struct shr_producer **result, struct shr_ring *rin
 	p->hot.min_record = ring->min_record;
 	p->hot.span = ring->view.max_record - ring->min_record;
 	p->hot.ready_bits = WORD_MAKE(WORD_READY, ring->me, 0, 0);
+	p->hot.registered = (uint32_t)ring->segment->registered;
 	p->hot.sleepers = (uint32_t *)&ring->view.shm->data.sleepers;
 	if (ring->view.single) {
 		err = ring_role_take(ring, &ring->view.shm->producer);
@@ -335,12 +337,13 @@ int shr_producer_reserve_until(struct shr_producer *hot, size_t size, void **pay
 			       int64_t deadline_ns)
 {
 	struct reserve_attempt attempt = {hot, size, payload};
-	const int64_t slice = EVENT_SLICE_LAST;
+	const int64_t slice = EVENT_SLICE_NS;
 	int err = shr_producer_reserve(hot, size, payload);
 
 	if (err != -EAGAIN)
 		return err;
-	return ring_wait(own(hot)->ring, &own(hot)->ring->view.shm->space, deadline_ns, reserve_again,
+	return event_await(own(hot)->ring->segment, &own(hot)->ring->looked_ns,
+			   &own(hot)->ring->view.shm->space, deadline_ns, reserve_again,
 			 &attempt, &slice);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * L4: the ring. claim.c has the claim lock, producer.c and cursor.c the two
- * ends, wait.c how they sleep; this file what they share.
+ * ends, event_await.c how they sleep; this file what they share.
  *
  * Positions count bytes, free-running modulo 2^64; a record lies at its
  * position modulo the capacity, 8-byte aligned, never across the end. All
@@ -33,7 +33,8 @@
  *
  * Ordering (pairs)
  *	commit:A next:A      READY, before it the payload; then the payload
- *	commit:A sleep:A     READY and look at sleepers; sleepers and look at READY
+ *	commit:A sleep:A     READY and look at sleepers; sleepers and look at READY:
+ *	                     the light and the heavy fence of fence.h
  *	claim:A  claim:B     tail and BUSY, unlock; lock
  *	clean:A  reserve:A   zeroes, clean; clean, then stores into them
  *	release:A            payload read, position
@@ -54,6 +55,7 @@
 #include "ring_core.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -261,14 +263,6 @@ void ring_role_leave(const struct shr_ring *ring, shm_atomic_u64 *role)
 		atomic_compare_exchange_strong(role, &seen, seen - ring->me);
 }
 
-int ring_stale(const struct shr_ring *ring, int thorough)
-{
-	if (atomic_load_explicit(&segment_header(ring->segment)->obsolete, memory_order_acquire) ||
-	    (thorough && object_gone(&ring->segment->object)))
-		return shr_fail(ESTALE, "the segment is obsolete: it was unlinked or replaced");
-	return 0;
-}
-
 int shr_ring_attach(struct shr_ring **result, struct shr_segment *segment, const char *object_name,
 		    const struct shr_schema *schema)
 {
@@ -279,18 +273,14 @@ int shr_ring_attach(struct shr_ring **result, struct shr_segment *segment, const
 
 	if (!result || *result)
 		return shr_fail(result ? EBUSY : EINVAL, "the handle is in use, or none");
-	if (!segment || segment->tag != SEGMENT_TAG)
-		return shr_fail(ECHILD, HANDLE_CHILD);
-	index = layout_find(&segment->layout, object_name);
+	index = segment_find(segment, object_name, SHR_OBJECT_RING, "a ring");
 	if (index < 0)
 		return index;
+	if (segment->slot == SLOT_NONE)
+		return shr_fail(EROFS, HANDLE_OBSERVES);
 	entry = &segment->layout.header.directory[index];
 	theirs = segment->layout.schema[index];
-	if (entry->kind != SHR_OBJECT_RING)
-		return shr_fail(EPROTOTYPE, "object %.47s is not a ring", object_name);
-	err = ring_entry_check(entry);
-	if (!err)
-		err = shr_schema_match(schema, theirs);
+	err = shr_schema_match(schema, theirs);
 	if (err)
 		return err;
 	ring = handle_alloc(sizeof(*ring));
@@ -312,37 +302,15 @@ int shr_ring_open(struct shr_ring **result, const char *name, const char *mode,
 		  const struct shr_ring_options *options,
 		  const struct shr_segment_options *segment_options)
 {
-	struct shr_segment_options own = {.struct_size = sizeof(own)};
 	struct shr_segment *segment = NULL;
 	struct shr_object object;
 	int err;
 
 	if (!result || *result)
 		return shr_fail(result ? EBUSY : EINVAL, "the handle is in use, or none");
-	if (!mode || (strcmp(mode, "+<") && strcmp(mode, "+>")))
-		return shr_fail(EINVAL, "mode %.8s of a ring: \"+<\" attaches, \"+>\" also creates",
-				mode ? mode : "NULL");
 	err = shr_ring_describe(&object, "ring", options);
-	if (err)
-		return err;
-	if (mode[1] == '<') {
-		err = shr_segment_attach(&segment, name, segment_options);
-	} else {
-		if (segment_options) {
-			err = shr_options_check(segment_options, segment_options->struct_size,
-						sizeof(own));
-			if (err)
-				return err;
-			memcpy(&own, segment_options,
-			       segment_options->struct_size < sizeof(own)
-				       ? segment_options->struct_size
-				       : sizeof(own));
-			own.struct_size = sizeof(own);
-		}
-		if (!(own.flags & SHR_SEGMENT_REPLACE))
-			own.flags |= SHR_SEGMENT_ATTACH;
-		err = shr_segment_create(&segment, name, &object, 1, &own);
-	}
+	if (!err)
+		err = segment_open_one(&segment, name, mode, &object, segment_options);
 	if (err)
 		return err;
 	err = shr_ring_attach(result, segment, "ring", object.schema);
@@ -355,23 +323,17 @@ int shr_ring_open(struct shr_ring **result, const char *name, const char *mode,
 
 int shr_ring_close(struct shr_ring *ring)
 {
+	int err;
+
 	if (!ring)
 		return 0;
 	if (ring->tag == RING_TAG) {
-		struct shr_segment *segment = ring->segment;
-
 		if (atomic_load(&ring->users))
 			return shr_fail(EBUSY, "producers or the cursor of the ring are still open: "
 					       "close them first");
-		atomic_fetch_sub(&segment->users, 1);
-		if (ring->own_segment) {
-			int err = shr_segment_detach(segment);
-
-			if (err) {
-				atomic_fetch_add(&segment->users, 1);
-				return err;
-			}
-		}
+		err = segment_let_go(ring->segment, ring->own_segment);
+		if (err)
+			return err;
 	}
 	handle_free(ring, sizeof(*ring));
 	return 0;
@@ -471,6 +433,6 @@ void ring_wake(void *object)
 {
 	struct shm_ring *shm = object;
 
-	event_wake(&shm->data);
-	event_wake(&shm->space);
+	event_wake(&shm->data, INT_MAX);
+	event_wake(&shm->space, INT_MAX);
 }

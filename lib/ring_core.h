@@ -81,9 +81,6 @@ static inline int ring_clean_possible(const struct ring_view *view, uint64_t tai
 int ring_role_take(const struct shr_ring *ring, shm_atomic_u64 *role);
 void ring_role_leave(const struct shr_ring *ring, shm_atomic_u64 *role);
 
-/* 0, or -ESTALE: obsolete, or @thorough and the file has no name any more. */
-int ring_stale(const struct shr_ring *ring, int thorough);
-
 /* claim.c: the claim lock. */
 #define CLAIM_LIVE_NS 10000000 /* then a non-blocking call gives up on a live owner */
 int claim_lock(const struct shr_ring *ring, int64_t patience_ns);
@@ -94,12 +91,5 @@ int claim_mend(const struct ring_view *view, uint32_t dead);
 void claim_mend_record(const struct ring_view *view, uint64_t position, uint32_t dead);
 /* All records of member @dead. */
 int claim_sweep(const struct ring_view *view, uint32_t dead);
-
-/*
- * wait.c: sleep on @event until @attempt() is not -EAGAIN. It may change
- * *@slice_last_ns, the longest sleep without a look.
- */
-int ring_wait(struct shr_ring *ring, struct shm_event *event, int64_t deadline_ns,
-	      int (*attempt)(void *), void *argument, const int64_t *slice_last_ns);
 
 #endif

@@ -31,8 +31,10 @@
 #include "attached.h"
 #include "boot.h"
 #include "error.h"
+#include "fence.h"
 #include "map_file.h"
 #include "member.h"
+#include "mutex.h"
 
 #define TRIES 1000
 #define DEFAULT_MEMBERS 32
@@ -53,8 +55,8 @@ static int take_options(struct shr_segment_options *own, const struct shr_segmen
 	if (err)
 		return err;
 	memcpy(own, options, options->struct_size < sizeof(*own) ? options->struct_size : sizeof(*own));
-	if (own->reserved || own->flags & ~7u || own->perms & ~07777u)
-		return shr_fail(EINVAL, "unknown flags or permissions in the options of a segment");
+	if (own->locks > SHR_LOCKS_PTHREAD || own->flags & ~31u || own->perms & ~07777u)
+		return shr_fail(EINVAL, "unknown flags, permissions or locks in the options of a segment");
 	if (own->members > FORMAT_MEMBERS)
 		return shr_fail(EINVAL, "%u members are over %u", own->members, FORMAT_MEMBERS);
 	if ((own->flags & SHR_SEGMENT_ATTACH) && (own->flags & SHR_SEGMENT_REPLACE))
@@ -65,6 +67,7 @@ static int take_options(struct shr_segment_options *own, const struct shr_segmen
 static int check_object(const struct shr_object *objects, size_t i)
 {
 	const struct shr_object *object = &objects[i];
+	struct shm_object entry = {0};
 
 	if (!kind_known(object->kind))
 		return shr_fail(EINVAL, "object %zu is of kind %u, which is unknown", i, object->kind);
@@ -75,6 +78,13 @@ static int check_object(const struct shr_object *objects, size_t i)
 	for (size_t j = 0; j < i; j++)
 		if (!strcmp(objects[j].name, object->name))
 			return shr_fail(EINVAL, "two objects are named %s", object->name);
+	entry.kind = object->kind;
+	entry.flags = object->flags;
+	entry.size = object->size;
+	memcpy(entry.name, object->name, sizeof(entry.name));
+	memcpy(entry.param, object->param, sizeof(entry.param));
+	if (kind_check(&entry))
+		return shr_fail(EINVAL, "object %s was not described by its own call", object->name);
 	return object->schema ? schema_check(object->schema) : 0;
 }
 
@@ -103,6 +113,7 @@ static int lay_out(struct shm_header *h, char **schemas, const struct shr_object
 	h->minor = FORMAT_MINOR;
 	h->header_size = sizeof(*h);
 	h->fingerprint = FORMAT_FINGERPRINT;
+	h->locks = options->locks == SHR_LOCKS_PTHREAD ? mutex_pthread_abi() : FORMAT_LOCKS_WORD;
 	h->members = options->members ? options->members : DEFAULT_MEMBERS;
 	h->objects = (uint32_t)count;
 	h->member_offset = FORMAT_PAGE;
@@ -143,26 +154,28 @@ static int lay_out(struct shm_header *h, char **schemas, const struct shr_object
 
 static int build(const struct object *object, struct shm_header *h, const char *schemas)
 {
-	char page[FORMAT_PAGE] __attribute__((aligned(FORMAT_LINE)));
+	void *base;
 	int err;
 
 	h->crc = layout_crc(h, schemas, h->schema_size);
 	err = object_write(object, h, sizeof(*h), 0);
 	if (!err)
 		err = object_write(object, schemas, h->schema_size, h->schema_offset);
-	for (uint32_t i = 0; i < h->objects && !err; i++) {
-		memset(page, 0, sizeof(page));
-		kind_init(page, &h->directory[i]);
-		if (h->directory[i].size >= sizeof(page))
-			err = object_write(object, page, sizeof(page), h->directory[i].offset);
-	}
-	return err;
+	if (!err)
+		err = object_map(object, &base, (size_t)h->total_size, 1);
+	if (err)
+		return err;
+	for (uint32_t i = 0; i < h->objects; i++)
+		kind_init((char *)base + h->directory[i].offset, &h->directory[i], h->locks);
+	object_unmap(object, base, (size_t)h->total_size);
+	return 0;
 }
 
 /* Attach to @object, which the segment takes over on success. */
 static int attach_object(struct shr_segment **result, const struct object *object,
-			 const struct name *name, const char *role)
+			 const struct name *name, const struct shr_segment_options *own)
 {
+	int observe = !!(own->flags & SHR_SEGMENT_OBSERVE);
 	struct shr_segment *segment = handle_alloc(sizeof(*segment));
 	const struct shm_header *h;
 	struct stat st;
@@ -182,7 +195,8 @@ static int attach_object(struct shr_segment **result, const struct object *objec
 		err = shr_fail(EOVERFLOW, "the segment is larger than this process can map");
 		goto free_layout;
 	}
-	segment->door = err = object_life_open(object, name, h->life, h->epoch, 1, segment->door_path);
+	segment->door = err = object_life_open(object, name, h->life, h->epoch, !observe,
+					       segment->door_path);
 	if (err < 0)
 		goto free_layout;
 	if (fstat(segment->door, &st) < 0) {
@@ -191,7 +205,7 @@ static int attach_object(struct shr_segment **result, const struct object *objec
 	}
 	segment->device = st.st_dev;
 	segment->inode = st.st_ino;
-	err = member_attach(segment, role);
+	err = observe ? member_observe(segment) : member_attach(segment, own->role);
 	if (err)
 		goto close_door;
 	if (atomic_load_explicit(&segment_header(segment)->obsolete, memory_order_acquire)) {
@@ -199,6 +213,8 @@ static int attach_object(struct shr_segment **result, const struct object *objec
 		err = shr_fail(ESTALE, "obsolete: it was unlinked or replaced");
 		goto close_door;
 	}
+	if (!observe && !(own->flags & SHR_SEGMENT_NO_MEMBARRIER))
+		segment->registered = fence_register();
 	segment->tag = SEGMENT_TAG;
 	*result = segment;
 	return 0;
@@ -211,14 +227,17 @@ free_handle:
 	return err;
 }
 
-static int attach_name(struct shr_segment **result, const struct name *name, const char *role)
+static int attach_name(struct shr_segment **result, const struct name *name,
+		       const struct shr_segment_options *own)
 {
 	struct object object;
-	int err = object_open(&object, name, 1);
+	int err = object_open(&object, name,
+			      own->flags & SHR_SEGMENT_OBSERVE ? OBJECT_MAP_TO_READ
+							       : OBJECT_MAP_TO_WRITE);
 
 	if (err)
 		return err;
-	err = attach_object(result, &object, name, role);
+	err = attach_object(result, &object, name, own);
 	if (err)
 		object_close(&object);
 	return err;
@@ -229,11 +248,10 @@ static void wake_all(const struct object *object, const struct shm_header *h)
 {
 	void *base;
 
-	if (h->total_size > SIZE_MAX / 2 || object_map(object, &base, (size_t)h->total_size))
+	if (h->total_size > SIZE_MAX / 2 || object_map(object, &base, (size_t)h->total_size, 1))
 		return;
 	for (uint32_t i = 0; i < h->objects; i++)
-		if (h->directory[i].size >= FORMAT_PAGE)
-			kind_wake((char *)base + h->directory[i].offset, &h->directory[i]);
+		kind_wake((char *)base + h->directory[i].offset, &h->directory[i]);
 	object_unmap(object, base, (size_t)h->total_size);
 }
 
@@ -267,7 +285,7 @@ static int unlink_name(const struct name *name)
 	if (name->backend == SHR_BACKEND_ANON)
 		return shr_fail(EOPNOTSUPP, "anonymous memory has no name: unlink \"fd:N\" makes it "
 					    "obsolete");
-	err = object_open(&object, name, 1);
+	err = object_open(&object, name, OBJECT_MAP_TO_WRITE);
 	if (err)
 		return err;
 	err = layout_magic(&object);
@@ -325,13 +343,13 @@ static int make(struct object_new *made, const struct name *name, struct shm_hea
  * has attached in between is told as by an unlink.
  */
 static int publish(struct shr_segment **result, struct object_new *made, const struct name *name,
-		   const struct shm_header *header, const char *role)
+		   const struct shm_header *header, const struct shr_segment_options *own)
 {
 	int err = object_publish(made, name);
 
 	if (err)
 		return err;
-	err = attach_object(result, &made->object, name, role);
+	err = attach_object(result, &made->object, name, own);
 	if (!err) {
 		(*result)->created = 1;
 		return 0;
@@ -356,6 +374,8 @@ int shr_segment_create(struct shr_segment **result, const char *text,
 	if (!result || *result)
 		return shr_fail(result ? EBUSY : EINVAL, "the handle is in use, or none");
 	err = take_options(&own, options);
+	if (!err && own.flags & SHR_SEGMENT_OBSERVE)
+		err = shr_fail(EINVAL, "an observer attaches, and creates nothing");
 	if (!err)
 		err = name_resolve(text, &name);
 	if (!err && count > FORMAT_OBJECTS)
@@ -364,7 +384,7 @@ int shr_segment_create(struct shr_segment **result, const char *text,
 		err = check_object(objects, i);
 	for (int i = 0; i < TRIES && !err; i++) {
 		if (own.flags & SHR_SEGMENT_ATTACH) {
-			err = attach_name(result, &name, own.role);
+			err = attach_name(result, &name, &own);
 			if (err == -ESTALE)
 				err = unlink_name(&name);
 			else if (err != -ENOENT)
@@ -378,7 +398,7 @@ int shr_segment_create(struct shr_segment **result, const char *text,
 			is_made = !err;
 		}
 		if (is_made) {
-			err = publish(result, &made, &name, &header, own.role);
+			err = publish(result, &made, &name, &header, &own);
 			if (err != -EEXIST) {
 				is_made = err && made.object.fd >= 0 && made.file.fd >= 0;
 				break;
@@ -417,8 +437,8 @@ int shr_segment_attach(struct shr_segment **result, const char *text,
 		err = name_resolve(text, &name);
 	if (err)
 		return err;
-	err = attach_name(result, &name, own.role);
-	if (err == -ESTALE && unlink_name(&name) == 0) /* whoever began this died */
+	err = attach_name(result, &name, &own);
+	if (err == -ESTALE && !(own.flags & SHR_SEGMENT_OBSERVE) && unlink_name(&name) == 0) /* whoever began this died */
 		shr_fail(ESTALE, "obsolete: it was unlinked or replaced");
 	return err;
 }
@@ -438,7 +458,7 @@ int shr_segment_detach(struct shr_segment *segment)
 		return 0;
 	if (segment->tag == SEGMENT_TAG) {
 		if (atomic_load(&segment->users))
-			return shr_fail(EBUSY, "rings of the segment are still open: close them first");
+			return shr_fail(EBUSY, "objects of the segment are still open: close them first");
 		member_detach(segment);
 		object_life_close(&segment->object, segment->door);
 		object_close(&segment->object);
@@ -466,38 +486,88 @@ uint64_t shr_segment_epoch(const struct shr_segment *segment)
 	return segment->layout.header.epoch;
 }
 
-int shr_segment_check(const struct shr_segment *segment)
+int segment_stale(const struct shr_segment *segment, int thorough)
 {
-	if (segment->tag != SEGMENT_TAG)
-		return shr_fail(ECHILD, HANDLE_CHILD);
 	/* A plain rm tells nobody. */
 	if (atomic_load_explicit(&segment_header(segment)->obsolete, memory_order_acquire) ||
-	    object_gone(&segment->object))
-		return shr_fail(ESTALE, "obsolete: it was unlinked or replaced");
+	    (thorough && object_gone(&segment->object)))
+		return shr_fail(ESTALE, "the segment is obsolete: it was unlinked or replaced");
 	return 0;
+}
+
+int shr_segment_check(const struct shr_segment *segment)
+{
+	return segment->tag == SEGMENT_TAG ? segment_stale(segment, 1)
+					   : shr_fail(ECHILD, HANDLE_CHILD);
 }
 
 int shr_segment_member(const struct shr_segment *segment)
 {
 	if (segment->tag != SEGMENT_TAG)
 		return shr_fail(ECHILD, HANDLE_CHILD);
+	if (segment->slot == SLOT_NONE)
+		return shr_fail(EROFS, "an observer is no member");
 	return (int)segment->slot + 1;
 }
 
-int shr_segment_bytes(const struct shr_segment *segment, const char *name, void **address,
-		      size_t *size)
+int segment_find(const struct shr_segment *segment, const char *name, uint32_t kind,
+		 const char *what)
 {
 	const struct shm_object *entry;
-	int index;
+	int index, err;
 
-	if (segment->tag != SEGMENT_TAG)
+	if (!segment || segment->tag != SEGMENT_TAG)
 		return shr_fail(ECHILD, HANDLE_CHILD);
 	index = layout_find(&segment->layout, name);
 	if (index < 0)
 		return index;
 	entry = &segment->layout.header.directory[index];
-	if (entry->kind != SHR_OBJECT_BYTES)
-		return shr_fail(EPROTOTYPE, "object %s is not plain bytes", name);
+	if (entry->kind != kind)
+		return shr_fail(EPROTOTYPE, "object %.47s is not %s", name, what);
+	err = kind_check(entry);
+	return err ? err : index;
+}
+
+int segment_open_one(struct shr_segment **segment, const char *name, const char *mode,
+		     const struct shr_object *object, const struct shr_segment_options *options)
+{
+	struct shr_segment_options own;
+	int err;
+
+	if (!mode || (strcmp(mode, "+<") && strcmp(mode, "+>")))
+		return shr_fail(EINVAL, "mode %.8s: \"+<\" attaches, \"+>\" also creates",
+				mode ? mode : "NULL");
+	if (mode[1] == '<')
+		return shr_segment_attach(segment, name, options);
+	err = take_options(&own, options);
+	if (err)
+		return err;
+	if (!(own.flags & SHR_SEGMENT_REPLACE))
+		own.flags |= SHR_SEGMENT_ATTACH;
+	return shr_segment_create(segment, name, object, 1, &own);
+}
+
+int segment_let_go(struct shr_segment *segment, int detach)
+{
+	int err = 0;
+
+	atomic_fetch_sub(&segment->users, 1);
+	if (detach)
+		err = shr_segment_detach(segment);
+	if (err)
+		atomic_fetch_add(&segment->users, 1);
+	return err;
+}
+
+int shr_segment_bytes(const struct shr_segment *segment, const char *name, void **address,
+		      size_t *size)
+{
+	int index = segment_find(segment, name, SHR_OBJECT_BYTES, "plain bytes");
+	const struct shm_object *entry;
+
+	if (index < 0)
+		return index;
+	entry = &segment->layout.header.directory[index];
 	*address = segment->base + entry->offset;
 	*size = (size_t)entry->size;
 	return 0;

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -438,6 +439,8 @@ static void produce(uint32_t number, uint64_t count, _Atomic uint64_t *next)
 		if (shr_producer_reserve_until(producer, size, &payload, SHR_FOREVER))
 			_exit(2);
 		fill(payload, number, i, size);
+		if (count == UINT64_MAX && i % 64 == 0) /* to be killed: be found in a reservation */
+			sched_yield();
 		if (shr_producer_commit(producer))
 			_exit(3);
 		*next = i + 1;

@@ -220,7 +220,7 @@ static const struct {
 	FLIP(total_size, (uint64_t)1 << 40, 1, -ENODATA),
 	FLIP(total_size, 8192, 1, -EBADMSG),
 	FLIP(epoch, 0, 1, -EBADMSG),
-	FLIP(lock_backend, 9, 1, -EBADMSG),
+	FLIP(locks, 9, 1, -EBADMSG),
 	FLIP(members, 0, 1, -EBADMSG),
 	FLIP(members, 1023, 1, -EBADMSG),
 	FLIP(objects, 31, 1, -EBADMSG),

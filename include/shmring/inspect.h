@@ -19,6 +19,7 @@
 #define SHMRING_INSPECT_H
 
 #include <shmring/base.h>
+#include <shmring/lock.h>
 #include <shmring/map.h>
 #include <shmring/ring.h>
 #include <shmring/schema.h>
@@ -71,7 +72,7 @@ struct shr_segment_info {
 	uint32_t this_boot; /* 1: made since this machine was started */
 	uint32_t backend;   /* SHR_BACKEND_* of map.h, by which it was opened */
 	uint32_t life;	    /* SHR_LIFE_*: how members prove that they live */
-	uint32_t reserved;
+	uint32_t locks;	    /* SHR_LOCKS_* */
 };
 
 /* Returns: 0, or -ENODATA truncated since. Since: 0.1 */
@@ -86,6 +87,8 @@ struct shr_object_info {
 	uint64_t schema_hash;
 	const struct shr_schema *schema; /* NULL: untyped. Valid until the inspector is closed */
 	struct shr_ring_options ring;	 /* of a ring: its geometry */
+	uint32_t count;			 /* of mutexes or events: how many */
+	uint32_t reserved;
 };
 
 /*
@@ -101,26 +104,6 @@ SHR_API int shr_inspect_object(const struct shr_inspect *inspect, uint32_t index
 /* Index of the object @name, or -ENOENT. Since 0.1. */
 SHR_API int shr_inspect_find(const struct shr_inspect *inspect, const char *name);
 
-/* What a slot of the member table is. */
-#define SHR_MEMBER_FREE 0
-#define SHR_MEMBER_ALIVE 1   /* its process is attached */
-#define SHR_MEMBER_DEAD 2    /* its process died; the slot's next owner, or whoever waits, mends */
-#define SHR_MEMBER_COMING 3  /* somebody is just attaching, detaching or mending */
-#define SHR_MEMBER_UNKNOWN 4 /* used, and no lock here tells whether it lives */
-
-struct shr_member_info {
-	uint32_t number; /* as in shr_record.member */
-	uint32_t state;	 /* SHR_MEMBER_* */
-	uint32_t pid;	 /* in its own pid namespace, as all that follows for people */
-	uint32_t same_namespace; /* 1: the pid is one of ours */
-	uint64_t start_time;  /* field 22 of /proc/PID/stat: clock ticks since boot */
-	uint64_t attached_ns; /* CLOCK_REALTIME */
-	uint64_t attaches;    /* of this slot since the segment was made */
-	uint64_t detaches;    /* the rest died, but for the one that lives */
-	char command[17];     /* zero terminated; any bytes */
-	char role[17];
-};
-
 /*
  * Member @number, from 1 to shr_segment_info.members.
  *
@@ -129,6 +112,15 @@ struct shr_member_info {
  */
 SHR_API int shr_inspect_member(const struct shr_inspect *inspect, uint32_t number,
 			       struct shr_member_info *info);
+
+/*
+ * Mutex @number, from 0, of object @index.
+ *
+ * Returns:  0, or -ENOENT, -EPROTOTYPE no mutexes, -ENODATA, -EBADMSG
+ * Since:    0.1
+ */
+SHR_API int shr_inspect_mutex(const struct shr_inspect *inspect, uint32_t index, uint32_t number,
+			      struct shr_mutex_info *info);
 
 /*
  * The state of the ring that is object @index. With a single producer its

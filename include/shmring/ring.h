@@ -148,7 +148,7 @@ SHR_API int shr_ring_stat(const struct shr_ring *ring, struct shr_ring_status *s
  * so that reserve and commit compile into their caller; programs do not touch
  * it. A library with another version refuses the handle's open.
  */
-#define SHR_HOT_VERSION 1
+#define SHR_HOT_VERSION 2
 
 typedef uint64_t shr_word_ __attribute__((aligned(8))); /* i386: 4 unless told */
 
@@ -164,6 +164,8 @@ struct shr_producer {
 	uint64_t advance;    /* and how far the tail moves then */
 	uint64_t ready_bits; /* state, owner and type */
 	uint32_t *sleepers;
+	uint32_t registered; /* 0: the look at sleepers needs a fence of the machine's */
+	uint32_t reserved;
 };
 
 /*
@@ -271,6 +273,27 @@ SHR_API int shr_cursor_next_until(struct shr_cursor *cursor, struct shr_record *
 				  int64_t deadline_ns);
 
 /*
+ * A descriptor for poll(2), epoll(7) and the like: readable until next says
+ * -EAGAIN, and again once there is something (or the segment is obsolete):
+ *
+ *	for (;;) {
+ *		while (shr_cursor_next(cursor, &record) == 0) {
+ *			...
+ *			shr_cursor_release(cursor);
+ *		}
+ *		epoll_wait(...);
+ *	}
+ *
+ * Never read or close it: it is the cursor's. A thread of this process (all
+ * signals blocked) sleeps on the ring for it and is started by the first call;
+ * producers pay nothing for it, and no descriptor is passed between processes.
+ *
+ * Returns:  a descriptor, or -EMFILE, -ENOMEM, -EAGAIN no thread, -ECHILD
+ * Since:    0.1
+ */
+SHR_API int shr_cursor_fd(struct shr_cursor *cursor);
+
+/*
  * Copy the next record to @buffer of @size bytes, and release it (and all that
  * is held). record->payload is @buffer then, record->size the record's bytes.
  *
@@ -346,13 +369,16 @@ SHR_API inline int shr_producer_commit(struct shr_producer *producer)
 	if (SHR_LIKELY_(producer->word != NULL)) {
 		/*
 		 * commit:A. Release: payload before READY. Pairs with next:A.
-		 * Sequentially consistent: READY before the look at sleepers.
-		 * Pairs with sleep:A.
+		 * Light fence: READY before the look at sleepers. Pairs with
+		 * sleep:A, whose process makes this one's a fence if it must.
 		 */
-		__atomic_store_n(producer->word, producer->ready, __ATOMIC_SEQ_CST);
+		__atomic_store_n(producer->word, producer->ready, __ATOMIC_RELEASE);
+		__atomic_signal_fence(__ATOMIC_SEQ_CST);
+		if (!SHR_LIKELY_(producer->registered))
+			__atomic_thread_fence(__ATOMIC_SEQ_CST);
 		producer->tail += producer->advance;
 		producer->word = NULL;
-		if (SHR_LIKELY_(!__atomic_load_n(producer->sleepers, __ATOMIC_SEQ_CST)))
+		if (SHR_LIKELY_(!__atomic_load_n(producer->sleepers, __ATOMIC_RELAXED)))
 			return 0;
 		return shr_producer_wake_slow(producer);
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * L1, the segment: one named piece of memory that holds several named objects
- * (rings, plain bytes), a table of the processes attached to it, and the
+ * (rings, mutexes, events, plain bytes), a table of the processes attached to it, and the
  * schemas of the records in it.
  *
  * Nobody ever sees a half-made segment: it is built without a name and then
@@ -34,10 +34,13 @@ struct shr_schema;
 /* What an object is. */
 #define SHR_OBJECT_BYTES 1 /* plain zeroed memory, no rules */
 #define SHR_OBJECT_RING 2  /* see ring.h */
+#define SHR_OBJECT_MUTEX 3 /* see lock.h */
+#define SHR_OBJECT_EVENT 4 /* see lock.h */
 
 /*
  * An object of a segment to be created. Zero it, then fill in kind, name and
- * size for plain bytes, or let shr_ring_describe() fill it for a ring.
+ * size for plain bytes, or let shr_ring_describe(), shr_mutex_describe() or
+ * shr_event_describe() fill it.
  */
 struct shr_object {
 	uint32_t kind;		       /* SHR_OBJECT_* */
@@ -52,13 +55,24 @@ struct shr_object {
 #define SHR_SEGMENT_ATTACH 1	  /* create: attach if there is one */
 #define SHR_SEGMENT_REPLACE 2	  /* create: make obsolete one that is there */
 #define SHR_SEGMENT_EXACT_PERMS 4 /* create: perms regardless of the umask */
+#define SHR_SEGMENT_OBSERVE 8	  /* attach: look only, see below */
+/*
+ * Do not register this process for membarrier(2), MEMBARRIER_CMD_GLOBAL_EXPEDITED.
+ * For sandboxes that end a process that asks; where it is merely refused this is
+ * found out. Costs a fence (3 to 12 ns) a record, unlock or notify.
+ */
+#define SHR_SEGMENT_NO_MEMBARRIER 16
+
+/* For shr_segment_options.locks. */
+#define SHR_LOCKS_WORD 0    /* a word of our own: any word size, any number held */
+#define SHR_LOCKS_PTHREAD 1 /* robust pthread mutexes: see lock.h */
 
 struct shr_segment_options {
 	size_t struct_size; /* sizeof(struct shr_segment_options) */
 	uint32_t flags;	    /* SHR_SEGMENT_* */
 	uint32_t perms;	    /* create: 0: 0600. Obeys the umask */
 	uint32_t members;   /* create: slots for processes; 0: 32 */
-	uint32_t reserved;
+	uint32_t locks;	    /* create: SHR_LOCKS_*, what mutexes are made of */
 	const char *role; /* what this process is here, for people */
 };
 
@@ -84,6 +98,12 @@ SHR_API int shr_segment_create(struct shr_segment **segment, const char *name,
  * Attach to the segment @name as a member. *@segment must be NULL.
  *
  * Mends what a dead member left in the slot that this process gets.
+ *
+ * With SHR_SEGMENT_OBSERVE it attaches without becoming a member: it needs only
+ * permission to read, holds no slot, and maps the memory read-only, so that it
+ * can disturb nobody. It can look at members, mutexes and plain bytes, and sleep
+ * on events; what would change something says -EROFS. Writing to its plain bytes
+ * is SIGSEGV.
  *
  * Threads:  any; a segment handle may be shared by threads.
  * Progress: bounded, but for a live member that holds a ring's claim lock.
@@ -157,7 +177,7 @@ SHR_API int shr_segment_check(const struct shr_segment *segment);
 
 /*
  * Number of this member, 1 to SHR_MEMBERS_MAX, as in shr_record.member.
- * -ECHILD in a child.
+ * -ECHILD in a child, -EROFS an observer's handle.
  *
  * Threads:  any.  Since: 0.1
  */

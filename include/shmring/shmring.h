@@ -7,6 +7,7 @@
 #include <shmring/map.h>
 #include <shmring/segment.h>
 #include <shmring/schema.h>
+#include <shmring/lock.h>
 #include <shmring/ring.h>
 #include <shmring/inspect.h>
 

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* L3: mutexes. The protocol is at the top of mutex.c. */
+#ifndef LIB_MUTEX_H
+#define LIB_MUTEX_H
+
+#include <shmring/lock.h>
+
+#include "attached.h"
+#include "format.h"
+
+/* For kinds.c */
+int mutex_entry_check(const struct shm_object *entry);
+void mutex_init(void *object, const struct shm_object *entry, uint32_t locks);
+void mutex_sweep(void *object, const struct shm_object *entry, uint32_t dead);
+void mutex_wake(void *object, const struct shm_object *entry);
+
+/* What people are shown, from an untrusted copy: 0 or -EBADMSG. */
+int mutex_view(struct shr_mutex_info *info, const struct shm_mutex *mutex, uint32_t members);
+
+/*
+ * The one word by itself, for layers above. @me is the caller's member number.
+ * lock: 0, -EOWNERDEAD, -ENOTRECOVERABLE, -ETIMEDOUT, -EDEADLK, -ESTALE, -EBADMSG.
+ */
+int mutex_word_lock(const struct shr_segment *segment, struct shm_mutex *mutex, uint32_t me,
+		    int64_t deadline_ns);
+
+/* mutex_pthread.c: the other backend. Same results. */
+uint32_t mutex_pthread_abi(void);
+int mutex_pthread_init(struct shm_mutex *mutex);
+int mutex_pthread_lock(struct shm_mutex *mutex, int64_t deadline_ns);
+int mutex_pthread_unlock(struct shm_mutex *mutex);
+int mutex_pthread_consistent(struct shm_mutex *mutex);
+
+#endif

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * L3: the other backend of mutexes: robust process-shared pthread mutexes. Their
+ * layout is the C library's and differs with the word size, so a segment says
+ * whose they are, and others are refused.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+#include <time.h>
+
+#include <shmring/base.h>
+
+#include "error.h"
+#include "mutex.h"
+
+_Static_assert(sizeof(pthread_mutex_t) <= sizeof(((struct shm_mutex *)0)->pthread),
+	       "a pthread_mutex_t has its place in a struct shm_mutex");
+_Static_assert(_Alignof(pthread_mutex_t) <= 16, "and its alignment");
+
+#ifdef __GLIBC__
+#define OWN_LIBC 1
+#else
+#define OWN_LIBC 2
+#endif
+
+static pthread_mutex_t *of(struct shm_mutex *mutex)
+{
+	return (pthread_mutex_t *)(void *)mutex->pthread;
+}
+
+uint32_t mutex_pthread_abi(void)
+{
+	return FORMAT_LOCKS(FORMAT_LOCKS_PTHREAD, OWN_LIBC, sizeof(pthread_mutex_t));
+}
+
+int mutex_pthread_init(struct shm_mutex *mutex)
+{
+	pthread_mutexattr_t attributes;
+	int err = pthread_mutexattr_init(&attributes);
+
+	if (err)
+		return -err;
+	pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ERRORCHECK);
+	pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
+	err = pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
+	if (!err)
+		err = pthread_mutex_init(of(mutex), &attributes);
+	pthread_mutexattr_destroy(&attributes);
+	return -err;
+}
+
+static int result(int err)
+{
+	switch (err) {
+	case ENOTRECOVERABLE:
+		return shr_fail(err, "a holder died, and the next one unlocked without "
+				     "shr_mutex_consistent()");
+	case EDEADLK:
+		return shr_fail(err, "this thread holds the mutex already");
+	case EPERM:
+		return shr_fail(err, "this thread does not hold the mutex");
+	case EINVAL:
+		return shr_fail(EBADMSG, "the mutex is corrupt: pthread refuses it");
+	default:
+		return -err;
+	}
+}
+
+int mutex_pthread_lock(struct shm_mutex *mutex, int64_t deadline_ns)
+{
+	struct timespec deadline = {(time_t)(deadline_ns / 1000000000), deadline_ns % 1000000000};
+	int err = pthread_mutex_trylock(of(mutex));
+
+	/* Of an errorcheck mutex that is one's own, trylock says EBUSY. */
+	if (err == EBUSY)
+		err = pthread_mutex_clocklock(of(mutex), CLOCK_MONOTONIC, &deadline);
+	return result(err);
+}
+
+int mutex_pthread_unlock(struct shm_mutex *mutex)
+{
+	return result(pthread_mutex_unlock(of(mutex)));
+}
+
+int mutex_pthread_consistent(struct shm_mutex *mutex)
+{
+	return result(pthread_mutex_consistent(of(mutex)));
+}
