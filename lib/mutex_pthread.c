@@ -70,12 +70,12 @@ static int result(int err)
 int mutex_pthread_lock(struct shm_mutex *mutex, int64_t deadline_ns)
 {
 	struct timespec deadline = {(time_t)(deadline_ns / 1000000000), deadline_ns % 1000000000};
-	int err = pthread_mutex_trylock(of(mutex));
 
-	/* Of an errorcheck mutex that is one's own, trylock says EBUSY. */
-	if (err == EBUSY)
-		err = pthread_mutex_clocklock(of(mutex), CLOCK_MONOTONIC, &deadline);
-	return result(err);
+	/*
+	 * Not trylock first: where the mutex is not recoverable, glibc 2.36's leaves it
+	 * locked by the caller.
+	 */
+	return result(pthread_mutex_clocklock(of(mutex), CLOCK_MONOTONIC, &deadline));
 }
 
 int mutex_pthread_unlock(struct shm_mutex *mutex)
