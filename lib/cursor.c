@@ -44,6 +44,9 @@ struct cursor {
 	int64_t look_ns; /* when the BUSY record that is next was looked at last; 0: not */
 	struct event_fd *fd; /* or NULL */
 	_Atomic uint64_t fd_position; /* what its thread looks at */
+	_Atomic uint64_t fd_delivered; /* and whether the consumer has moved since */
+	_Atomic int64_t fd_looked_ns; /* when it looked whether the file is there */
+	_Atomic int gone; /* it is not */
 	int64_t fd_busy_ns; /* the thread's: since when that is BUSY; 0: is not */
 };
 
@@ -195,7 +198,8 @@ static int next_slow(struct cursor *c, struct shr_record *record)
 			if (stale)
 				return shr_fail(ESTALE, "the segment is obsolete: it was unlinked or replaced");
 			if (!atomic_load_explicit(&segment_header(c->ring->segment)->obsolete,
-						  memory_order_acquire))
+						  memory_order_acquire) &&
+			    !atomic_load_explicit(&c->gone, memory_order_acquire))
 				return -EAGAIN;
 			stale = 1; /* what was committed before that is seen now */
 			continue;
@@ -233,6 +237,7 @@ int shr_cursor_next_slow(struct shr_cursor *hot, struct shr_record *record)
 	err = next_slow(c, record);
 	if (err == -EAGAIN && c->fd) {
 		atomic_store(&c->fd_position, hot->next);
+		atomic_store(&c->fd_delivered, atomic_load(&c->shm->delivered));
 		event_fd_arm(c->fd, 0);
 	}
 	return err;
@@ -247,13 +252,17 @@ static int fd_ready(void *argument)
 	struct cursor *c = argument;
 	uint64_t position = atomic_load(&c->fd_position);
 	uint64_t word = atomic_load_explicit(ring_word(&c->ring->view, position), memory_order_acquire);
-	int64_t now;
+	int64_t now = event_now();
 
+	if (event_stale(c->ring->segment, &c->fd_looked_ns, now))
+		atomic_store_explicit(&c->gone, 1, memory_order_release);
+	/* Who consumes without waiting for the descriptor: let it look itself. */
+	if (atomic_load(&c->gone) || atomic_load(&c->shm->delivered) != atomic_load(&c->fd_delivered))
+		return 1;
 	if (WORD_STATE(word) != WORD_BUSY) {
 		c->fd_busy_ns = 0;
 		return word != 0;
 	}
-	now = event_now();
 	if (!c->fd_busy_ns)
 		c->fd_busy_ns = now;
 	if (now - c->fd_busy_ns < SLICE_BUSY_NS)

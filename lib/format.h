@@ -168,7 +168,9 @@ struct shm_mutex {
 	shm_atomic_u64 acquired;   /* times it was taken */
 	shm_atomic_u64 waited;	   /* times somebody went to sleep for it */
 	shm_atomic_u64 waiting_ns; /* CLOCK_REALTIME when sleepers came; stale without any */
-	shm_u64 reserved[3];
+	shm_atomic_u32 last_dead;  /* member number of the last owner that died */
+	uint32_t reserved_dead;
+	shm_u64 reserved[2];
 	/* 64: pthread_mutex_t, where that is the backend; @word is for people then */
 	uint8_t pthread[64] __attribute__((aligned(16)));
 };

@@ -30,13 +30,14 @@
  * pthread_atfork(3) takes too. The child closes what it inherited.
  *
  * Mending a slot: the death is recorded, each object is swept, the slot is FREE.
- * A death is not counted up but told: attaches less detaches. So doing it twice
- * counts it once.
+ * Whoever wins a byte records the death, also to take over one thing only. It is
+ * not counted up but told: attaches less detaches. So doing it twice counts once.
  *
  * Crash (the kill points have these names)
- *	member:byte            nothing happened, the slot owns nothing
- *	member:introduced      its attach is counted, and its death by the next one
- *	member:used            dead: the next owner of the slot mends it
+ *	member:byte, :introduced
+ *	                       nothing happened, the slot owns nothing
+ *	member:used            the slot is mended, and nobody was ever attached
+ *	member:counted         dead: the next owner of the slot mends it
  *	member:won, :recorded, :sweep, :swept
  *	                       in mending: the byte is free again, the next one
  *	                       starts anew
@@ -133,6 +134,39 @@ static int lock_byte(int fd, int command, short type, uint32_t slot, short *foun
 	return 0;
 }
 
+static uint64_t realtime_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/*
+ * With the byte of @slot held. Idempotent until the next introduction: the number is
+ * told, not counted up.
+ */
+static void record_death(const struct shr_segment *segment, uint32_t slot)
+{
+	struct shm_member *member = segment_member(segment, slot);
+	struct shm_death *death = &member->death;
+	uint64_t deaths = member->attaches - member->detaches;
+
+	if (death->deaths == deaths)
+		return;
+	death->noticed_ns = realtime_ns();
+	death->start_time = member->start_time;
+	death->attached_ns = member->attached_ns;
+	death->pid_namespace = member->pid_namespace;
+	death->pid = member->pid;
+	death->by = segment->slot + 1;
+	memcpy(death->comm, member->comm, sizeof(death->comm));
+	memcpy(death->role, member->role, sizeof(death->role));
+	KILL_POINT("member:recorded");
+	/* Release: who it was. Pairs with the look at deaths in member_watch.c. */
+	atomic_store_explicit(&death->deaths, deaths, memory_order_release);
+}
+
 int member_win(const struct shr_segment *segment, uint32_t slot, int *token)
 {
 	int fd, err;
@@ -153,12 +187,14 @@ int member_win(const struct shr_segment *segment, uint32_t slot, int *token)
 		return err == -EAGAIN ? -EBUSY : err;
 	}
 	*token = fd;
+	record_death(segment, slot);
 	KILL_POINT("member:won");
 	return 0;
 }
 
 void member_release(int token, uint32_t slot)
 {
+	KILL_POINT("member:release");
 	/* Unlocked before close: a stray copy of the description holds nothing. */
 	lock_byte(token, F_OFD_SETLK, F_UNLCK, slot, NULL);
 	close(token);
@@ -308,14 +344,6 @@ static uint64_t own_start_time(void)
 	return at ? strtoull(at + 1, NULL, 10) : 0;
 }
 
-static uint64_t realtime_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 static void introduce(struct shm_member *member, const char *role)
 {
 	int fd;
@@ -336,29 +364,6 @@ static void introduce(struct shm_member *member, const char *role)
 	}
 	if (role)
 		memcpy(member->role, role, strnlen(role, sizeof(member->role) - 1));
-	member->attaches++;
-	KILL_POINT("member:introduced");
-}
-
-/* Idempotent until the next introduction: the number is told, not counted up. */
-static void record_death(struct shm_member *member, uint32_t by)
-{
-	struct shm_death *death = &member->death;
-	uint64_t deaths = member->attaches - member->detaches;
-
-	if (death->deaths == deaths)
-		return;
-	death->noticed_ns = realtime_ns();
-	death->start_time = member->start_time;
-	death->attached_ns = member->attached_ns;
-	death->pid_namespace = member->pid_namespace;
-	death->pid = member->pid;
-	death->by = by;
-	memcpy(death->comm, member->comm, sizeof(death->comm));
-	memcpy(death->role, member->role, sizeof(death->role));
-	KILL_POINT("member:recorded");
-	/* Release: who it was. Pairs with the look at deaths in member_watch.c. */
-	atomic_store_explicit(&death->deaths, deaths, memory_order_release);
 }
 
 int member_mend(const struct shr_segment *segment, uint32_t slot)
@@ -366,10 +371,9 @@ int member_mend(const struct shr_segment *segment, uint32_t slot)
 	const struct shm_header *h = &segment->layout.header;
 	struct shm_member *member = segment_member(segment, slot);
 
-	/* An attach may have died before it said USED: that is a death, too. */
-	record_death(member, segment->slot + 1);
 	if (atomic_load_explicit(&member->state, memory_order_acquire) == MEMBER_FREE)
 		return 0;
+	record_death(segment, slot);
 	for (uint32_t i = 0; i < h->objects; i++)
 		if (!kind_known(h->directory[i].kind))
 			return shr_fail(EOPNOTSUPP, "object %.47s is of a kind that this library "
@@ -433,9 +437,12 @@ static int attach_from(struct shr_segment *segment, uint32_t from, const char *r
 		return err;
 	member = segment_member(segment, segment->slot);
 	introduce(member, role);
-	/* Relaxed: whoever acts on a dead slot wins its byte first, in the kernel. */
-	atomic_store_explicit(&member->state, MEMBER_USED, memory_order_relaxed);
+	KILL_POINT("member:introduced");
+	/* Release: who it is, before it counts. Pairs with the acquire in member_mend(). */
+	atomic_store_explicit(&member->state, MEMBER_USED, memory_order_release);
 	KILL_POINT("member:used");
+	__atomic_store_n(&member->attaches, member->attaches + 1, __ATOMIC_RELEASE);
+	KILL_POINT("member:counted");
 	return 0;
 }
 

@@ -121,12 +121,8 @@ static int mend_if_dead(const struct shr_segment *segment, uint32_t i)
 	const struct shm_member *member = segment_member(segment, i);
 	int token, err;
 
-	/* Free, and nobody died half-way through its attach. */
-	if (atomic_load_explicit(&member->state, memory_order_acquire) == MEMBER_FREE &&
-	    atomic_load_explicit(&member->death.deaths, memory_order_relaxed) ==
-		    member->attaches - member->detaches)
-		return 0;
-	if (member_held(segment->door, i) != 0)
+	if (atomic_load_explicit(&member->state, memory_order_acquire) == MEMBER_FREE ||
+	    member_held(segment->door, i) != 0)
 		return 0;
 	err = member_win(segment, i, &token);
 	if (err)

@@ -22,7 +22,7 @@
  *	owner 0 -> me             anybody, by CAS
  *	me -> 0, DIRTY -> 0       the owner, by plain stores: nobody else may
  *	owner d -> 0 or me, DIRTY whoever holds the byte of the dead d, by one CAS
- *	thread, acquired          the owner; thread also as above
+ *	thread, acquired          the owner; thread and last_dead also as above
  *	waited, waiting_ns        whoever goes to sleep
  *	event                     event.h: unlock is its publisher and wakes one
  *
@@ -143,6 +143,7 @@ static int steal(struct shm_mutex *mutex, uint32_t seen, uint32_t owner, uint32_
 
 		/* Not the id of the dead: it might be that of a thread of this process, too. */
 		atomic_store_explicit(&mutex->thread, 0, memory_order_relaxed);
+		atomic_store_explicit(&mutex->last_dead, owner, memory_order_relaxed);
 		/* sweep:A. Acquire and release: the bytes of the dead, and then the mender's. */
 		if (atomic_compare_exchange_strong_explicit(&mutex->word, &seen, mine,
 							    memory_order_acq_rel,
@@ -423,6 +424,8 @@ static int lock_pthread(struct shr_mutex *mutex, struct shm_mutex *shm, int64_t 
 	if (err && err != -EOWNERDEAD)
 		return err;
 	seen = atomic_load_explicit(&shm->word, memory_order_relaxed);
+	if (err && MUTEX_OWNER(seen))
+		atomic_store_explicit(&shm->last_dead, MUTEX_OWNER(seen), memory_order_relaxed);
 	do {
 		mine = (seen & ~(MUTEX_OWNER(~0u) | MUTEX_DIRTY)) | mutex->me;
 		if (err) /* counted by now only if it was swept */
@@ -624,6 +627,7 @@ int mutex_view(struct shr_mutex_info *info, const struct shm_mutex *mutex, uint3
 		.waiters = !!atomic_load_explicit(&mutex->event.sleepers, memory_order_relaxed),
 		.acquired = atomic_load_explicit(&mutex->acquired, memory_order_relaxed),
 		.waited = atomic_load_explicit(&mutex->waited, memory_order_relaxed),
+		.last_dead = atomic_load_explicit(&mutex->last_dead, memory_order_relaxed),
 		.deaths = MUTEX_DEATHS(word)};
 	if (info->waiters)
 		info->waiting_ns = atomic_load_explicit(&mutex->waiting_ns, memory_order_relaxed);
@@ -675,6 +679,7 @@ void mutex_sweep(void *object, const struct shm_object *entry, uint32_t dead)
 				((seen & ~MUTEX_OWNER(~0u)) | MUTEX_DIRTY) + MUTEX_ONE_DEATH;
 
 			atomic_store_explicit(&mutex[i].thread, 0, memory_order_relaxed);
+			atomic_store_explicit(&mutex[i].last_dead, dead, memory_order_relaxed);
 			/* sweep:A. Release: the bytes of the dead. Pairs with lock:A. */
 			if (!atomic_compare_exchange_weak_explicit(&mutex[i].word, &seen, dirty,
 								   memory_order_acq_rel,

@@ -41,7 +41,7 @@ extern "C" {
 /* What a slot of the member table is. */
 #define SHR_MEMBER_FREE 0
 #define SHR_MEMBER_ALIVE 1   /* its process is attached */
-#define SHR_MEMBER_DEAD 2    /* its process died; what it left is not mended yet */
+#define SHR_MEMBER_DEAD 2    /* its process died; the next attach or sweep mends what it left */
 #define SHR_MEMBER_COMING 3  /* somebody is just attaching, detaching or mending */
 #define SHR_MEMBER_UNKNOWN 4 /* used, and no lock here tells whether it lives */
 
@@ -194,7 +194,9 @@ SHR_API struct shr_segment *shr_mutex_segment(const struct shr_mutex *mutex);
  *
  * Threads:  any.
  * Progress: uncontended, one atomic operation. Contended, spins a little, then
- *           sleeps, and looks now and then whether the owner lives.
+ *           sleeps, and looks ten times a second whether the owner lives. Not
+ *           ended by signals, as pthread_mutex_lock(3): who wants that, locks
+ *           until a deadline, again and again.
  * Crash:    see above. Killed while it waits, it leaves nothing behind.
  * Returns:  0, or -EOWNERDEAD        locked, but a holder died inside: repair
  *                                    what it protects, call
@@ -250,14 +252,18 @@ SHR_API int shr_mutex_reset(struct shr_mutex *mutex, uint32_t index);
 
 struct shr_mutex_info {
 	uint32_t state;	  /* SHR_MUTEX_* */
-	uint32_t owner;	  /* member number, 0: none; see shr_member_get() */
+	/*
+	 * Member number of who holds it, 0: nobody. It may have died and nobody
+	 * noticed yet: see .state of shr_member_get().
+	 */
+	uint32_t owner;
 	uint32_t thread;  /* thread id of the owner, 0: unknown */
 	uint32_t waiters; /* 1: somebody may be asleep for it */
 	uint64_t waiting_ns; /* with waiters: CLOCK_REALTIME since when, about */
 	uint64_t acquired;   /* times it was taken */
 	uint64_t waited;     /* times somebody went to sleep for it */
 	uint32_t deaths;     /* owners that died holding it, modulo 65,536 */
-	uint32_t reserved;
+	uint32_t last_dead;  /* member number of the last of them: shr_member_get().death */
 };
 
 /* Who holds it up, for diagnosis; for an observer too. -EINVAL, -EBADMSG, -ECHILD. Since 0.1. */

@@ -274,7 +274,8 @@ SHR_API int shr_cursor_next_until(struct shr_cursor *cursor, struct shr_record *
 
 /*
  * A descriptor for poll(2), epoll(7) and the like: readable until next says
- * -EAGAIN, and again once there is something (or the segment is obsolete):
+ * -EAGAIN, and again once there is something, or the segment is obsolete (a
+ * plain rm: after about a second). It may be readable with nothing there:
  *
  *	for (;;) {
  *		while (shr_cursor_next(cursor, &record) == 0) {

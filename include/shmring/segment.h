@@ -73,7 +73,7 @@ struct shr_segment_options {
 	uint32_t perms;	    /* create: 0: 0600. Obeys the umask */
 	uint32_t members;   /* create: slots for processes; 0: 32 */
 	uint32_t locks;	    /* create: SHR_LOCKS_*, what mutexes are made of */
-	const char *role; /* what this process is here, for people */
+	const char *role; /* what this process is here, for people; cut to SHR_ROLE_MAX bytes */
 };
 
 /*

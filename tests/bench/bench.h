@@ -48,6 +48,7 @@ struct shared {
 	_Alignas(128) _Atomic(uint32_t) futex_pong;
 	_Alignas(128) int64_t got_ns; /* peer: when it was woken, and when it answered */
 	int64_t sent_ns;
+	_Alignas(128) uint8_t robust[128]; /* a pthread_mutex_t */
 	_Alignas(4096) uint8_t data[RING_BYTES];
 };
 
@@ -67,6 +68,8 @@ struct bench {
 	struct shr_ring *single, *several, *ping, *pong;
 	struct shr_producer *to_single, *to_several, *to_peer;
 	struct shr_cursor *from_single, *from_several, *from_peer;
+	struct shr_mutex *mutex;
+	struct shr_event *event;
 };
 
 /* --- stats.c --- */
@@ -110,7 +113,7 @@ _Noreturn void die(const char *what);	     /* with shr_last_error() */
 _Noreturn void die_errno(const char *what);  /* with strerror() */
 _Noreturn void die_plain(const char *what);
 
-/* --- raw.c, ring.c, table.c --- */
+/* --- raw.c, ring.c, lock.c, table.c --- */
 
 #define SIDES(name) void name##_driver(struct bench *), name##_peer(struct bench *)
 void ideal_driver(struct bench *), dirty_driver(struct bench *);
@@ -123,6 +126,13 @@ SIDES(trip);
 SIDES(trip_until);
 SIDES(futex);
 SIDES(trip_asleep);
+void nothing_peer(struct bench *);
+void cas_driver(struct bench *), robust_driver(struct bench *), mutex_driver(struct bench *);
+void fence_driver(struct bench *), notify_driver(struct bench *);
+SIDES(robust_shared);
+SIDES(mutex_shared);
+SIDES(event);
+void locks_create(struct bench *bench);
 
 double probe(struct bench *bench); /* driver; the peer runs line_peer() */
 void rings_open(struct bench *bench, const char *name, int driver);
@@ -138,6 +148,7 @@ struct row {
 	int against;	   /* row of the ratio, -1 none */
 	double target[DISTANCES]; /* of the ratio; 0 none */
 	int at_most;	   /* the target is an upper bound */
+	double most;	   /* of the value itself, an upper bound; 0 none */
 };
 struct kept {
 	int count;

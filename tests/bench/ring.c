@@ -260,7 +260,7 @@ static const struct {
 void rings_create(struct bench *bench, const char *name)
 {
 	struct shr_segment_options options = {.struct_size = sizeof(options), .role = "driver"};
-	struct shr_object objects[4];
+	struct shr_object objects[6];
 
 	for (int i = 0; i < 4; i++) {
 		struct shr_ring_options ring = {.struct_size = sizeof(ring),
@@ -271,8 +271,11 @@ void rings_create(struct bench *bench, const char *name)
 		if (shr_ring_describe(&objects[i], kinds[i].name, &ring))
 			die("describe a ring");
 	}
-	if (shr_segment_create(&bench->segment, name, objects, 4, &options))
+	if (shr_mutex_describe(&objects[4], "mutex", 1) || shr_event_describe(&objects[5], "event", 2))
+		die("describe");
+	if (shr_segment_create(&bench->segment, name, objects, 6, &options))
 		die("create the segment");
+	locks_create(bench);
 }
 
 static struct shr_producer *producer_of(struct shr_ring *ring)
@@ -303,6 +306,9 @@ void rings_open(struct bench *bench, const char *name, int driver)
 	for (int i = 0; i < 4; i++)
 		if (shr_ring_attach(rings[i], bench->segment, kinds[i].name, NULL))
 			die("attach to a ring");
+	if (shr_mutex_attach(&bench->mutex, bench->segment, "mutex") ||
+	    shr_event_attach(&bench->event, bench->segment, "event"))
+		die("attach to a mutex and events");
 	bench->to_peer = producer_of(driver ? bench->ping : bench->pong);
 	bench->from_peer = cursor_of(driver ? bench->pong : bench->ping);
 	if (driver) {

@@ -11,10 +11,12 @@ enum {
 	IDEAL_64, DIRTY_64, INLINE_64, CALLS_64, SEVERAL_64,
 	IDEAL_1024, DIRTY_1024, INLINE_1024,
 	IDEAL_65536, DIRTY_65536, INLINE_65536,
-	LINE, TRIP, TRIP_UNTIL, FUTEX, TRIP_ASLEEP, ROWS
+	LINE, TRIP, TRIP_UNTIL, FUTEX, TRIP_ASLEEP, EVENT,
+	CAS, ROBUST, MUTEX, FENCE, NOTIFY, ROBUST_SHARED, MUTEX_SHARED, ROWS
 };
 
 #define RUN(name) .driver = name##_driver, .peer = name##_peer
+#define RUN_ALONE(name) .driver = name##_driver, .peer = nothing_peer
 #define RAW(name) RUN(name), .against = -1
 #define IDEAL(name, bytes) .driver = name##_driver, .peer = raw_peer, .size = bytes, .against = -1
 #define BOTH(ratio) {[NEAR] = ratio, [FAR] = ratio}
@@ -42,6 +44,19 @@ const struct row rows[ROWS] = {
 	[FUTEX] = {"futex, asleep", "ns", RAW(futex)},
 	[TRIP_ASLEEP] = {"shmring, _until, asleep", "ns", RUN(trip_asleep), .against = FUTEX,
 			 .at_most = 1, .target = BOTH(1.1)},
+	[EVENT] = {"shmring event, asleep", "ns", RUN(event), .against = FUTEX,
+		   .at_most = 1, .target = BOTH(1.2)},
+	[CAS] = {"a CAS and a store", "ns", RUN_ALONE(cas), .against = ROBUST},
+	[ROBUST] = {"robust pthread mutex, lock and unlock", "ns", RUN_ALONE(robust), .against = -1},
+	[MUTEX] = {"shmring mutex, lock and unlock", "ns", RUN_ALONE(mutex), .against = ROBUST,
+		   .at_most = 1, .target = BOTH(0.35)},
+	[FENCE] = {"a fence, over the store", "ns", RUN_ALONE(fence), .against = -1},
+	[NOTIFY] = {"shmring notify, nobody asleep, the same", "ns", RUN_ALONE(notify), .against = -1,
+		    .most = 3},
+	[ROBUST_SHARED] = {"robust pthread mutex, two want it", "M/s", RUN(robust_shared),
+			   .against = -1},
+	[MUTEX_SHARED] = {"shmring mutex, two want it", "M/s", RUN(mutex_shared),
+			  .against = ROBUST_SHARED},
 };
 /* clang-format on */
 const int row_count = ROWS;
@@ -55,6 +70,9 @@ static const char *short_name(int row)
 		return "busy";
 	case FUTEX:
 		return "futex";
+	case ROBUST:
+	case ROBUST_SHARED:
+		return "robust";
 	case IDEAL_65536:
 		return "ideal";
 	default:
@@ -73,7 +91,7 @@ static void print_row(struct results *results, int index, enum distance distance
 		printf("      -          0\n");
 		return;
 	}
-	printf(" %9.*f %-3s %5d", row->unit[0] == 'n' ? 0 : value < 10 ? 3 : 1, value, row->unit,
+	printf(" %9.*f %-3s %5d", row->unit[0] == 'n' ? (value < 100 ? 1 : 0) : value < 10 ? 3 : 1, value, row->unit,
 	       kept->count);
 	if (row->against >= 0) {
 		struct kept *other = &results->kept[row->against][distance];
@@ -81,13 +99,16 @@ static void print_row(struct results *results, int index, enum distance distance
 		base = median(other->value, other->count);
 	}
 	if (base <= 0) {
+		if (row->most > 0)
+			printf("  %19s  <= %.1f ns  %s", "", row->most,
+			       value <= row->most ? "met" : "not met");
 		printf("\n");
 		return;
 	}
 	ratio = value / base;
 	printf("  %5.2f x %-11s", ratio, short_name(row->against));
 	if (row->target[distance] > 0)
-		printf("  %s %.1f  %s", row->at_most ? "<=" : ">=", row->target[distance],
+		printf("  %s %.2f  %s", row->at_most ? "<=" : ">=", row->target[distance],
 		       (row->at_most ? ratio <= row->target[distance] : ratio >= row->target[distance])
 			       ? "met"
 			       : "not met");
@@ -102,6 +123,8 @@ static void print_distance(struct results *results, enum distance distance)
 	for (int i = 0; i < ROWS; i++) {
 		if (i == LINE)
 			printf("  %-38s %13s %5s\n", "round trip, 64 bytes", "p50", "runs");
+		if (i == CAS)
+			printf("  %-38s %13s %5s\n", "locks and events", "median", "runs");
 		print_row(results, i, distance);
 	}
 }
