@@ -18,7 +18,8 @@ struct fork_entry;
 struct shr_segment {
 	uint32_t tag; /* 0 in a child */
 	int created;
-	int registered; /* for membarrier: fence.h */
+	int membarrier; /* may be asked for */
+	int registered; /* for it: fence.h */
 	char *base; /* the whole segment, read-write, not there in a child */
 	size_t size;
 	struct object object;
@@ -69,7 +70,7 @@ int segment_stale(const struct shr_segment *segment, int thorough);
  */
 int kind_known(uint32_t kind);
 int kind_check(const struct shm_object *entry);
-void kind_init(void *object, const struct shm_object *entry, uint32_t locks);
+int kind_init(void *object, const struct shm_object *entry, uint32_t locks);
 /* Mend what the dead owner @slot left. Its byte is held. Idempotent. */
 int kind_sweep(void *object, const struct shm_object *entry, const struct shr_segment *segment,
 	       uint32_t slot);

@@ -63,8 +63,11 @@ static int look_at_owner(const struct shr_ring *ring, uint32_t owner)
 
 	if (owner > ring->view.members)
 		return shr_fail(EBADMSG, "the ring is corrupt: the claim lock of member %u", owner);
-	if (owner == ring->me || member_win(ring->segment, owner - 1, &token))
-		return 0; /* alive, or nobody can tell */
+	if (owner == ring->me)
+		return 0;
+	err = member_win(ring->segment, owner - 1, &token);
+	if (err)
+		return err == -EBUSY ? 0 : err; /* alive; or it cannot be told, which is no wait */
 	err = claim_mend(&ring->view, owner);
 	member_release(token, owner - 1);
 	return err;

@@ -136,8 +136,11 @@ static int mend_busy(struct cursor *c, uint64_t word)
 	if (now - c->look_ns < LOOK_NS)
 		return -EAGAIN;
 	c->look_ns = now;
-	if (owner == c->ring->me || member_win(c->ring->segment, owner - 1, &token))
-		return -EAGAIN; /* alive, or nobody can tell */
+	if (owner == c->ring->me)
+		return -EAGAIN;
+	err = member_win(c->ring->segment, owner - 1, &token);
+	if (err)
+		return err == -EBUSY ? -EAGAIN : err; /* alive; or it cannot be told, which is no wait */
 	err = claim_mend(view, owner);
 	if (!err)
 		claim_mend_record(view, c->hot.next, owner);

@@ -33,14 +33,14 @@ int64_t event_now(void)
 	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-int64_t event_prepare(struct shm_event *event, uint32_t *sequence)
+int64_t event_prepare(struct shm_event *event, int membarrier, uint32_t *sequence)
 {
 	int sure;
 
 	*sequence = atomic_load_explicit(&event->sequence, memory_order_acquire);
 	atomic_store_explicit(&event->sleepers, 1, memory_order_relaxed);
 	/* sleep:A. The bit before the second look. Pairs with notify:A, commit:A. */
-	sure = fence_heavy();
+	sure = fence_heavy(membarrier);
 	KILL_POINT("event:prepared");
 	return sure ? EVENT_SLICE_NS : FENCE_SLICE_NS;
 }
@@ -96,11 +96,11 @@ int event_futex_wait_any(const struct event_word *words, uint32_t count, int64_t
 		waits[i] = (struct futex_waitv){
 			.val = words[i].value,
 			.uaddr = (uintptr_t)words[i].word,
-			.flags = FUTEX_32 | (words[i].is_private ? FUTEX_PRIVATE_FLAG : 0)};
+			.flags = FUTEX_32};
 	if (syscall(SYS_futex_waitv, waits, count, 0, deadline_ns == SHR_FOREVER ? NULL : &deadline,
 		    CLOCK_MONOTONIC) >= 0)
 		return 0;
-	return -errno;
+	return errno == EAGAIN || errno == ETIMEDOUT || errno == EINTR ? -errno : -ENOSYS;
 #else
 	(void)words;
 	(void)count;

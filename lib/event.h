@@ -38,10 +38,10 @@
 int64_t event_now(void); /* CLOCK_MONOTONIC, ns */
 
 /*
- * Announce a sleep: *@sequence goes to event_sleep(). Returns how long the first
- * one may be, in ns.
+ * Announce a sleep: *@sequence goes to event_sleep(). @membarrier: it is allowed.
+ * Returns how long the first one may be, in ns.
  */
-int64_t event_prepare(struct shm_event *event, uint32_t *sequence);
+int64_t event_prepare(struct shm_event *event, int membarrier, uint32_t *sequence);
 
 struct shr_segment;
 struct shm_object;
@@ -104,12 +104,11 @@ static inline void event_pause(void)
 int event_futex_wait(uint32_t *word, uint32_t value, int64_t deadline_ns);
 /*
  * Until one of @count words (at most 128) is another than its value: 0 woken,
- * -EAGAIN, -ETIMEDOUT, -EINTR, or -ENOSYS where there is no futex_waitv(2).
+ * -EAGAIN, -ETIMEDOUT, -EINTR, or -ENOSYS where futex_waitv(2) is missing or forbidden.
  */
 struct event_word {
 	uint32_t *word;
 	uint32_t value;
-	int is_private; /* of this process only */
 };
 int event_futex_wait_any(const struct event_word *words, uint32_t count, int64_t deadline_ns);
 /* How many were woken, or -errno. */

@@ -45,7 +45,7 @@ int event_await(const struct shr_segment *segment, _Atomic int64_t *looked_ns,
 		if (observes)
 			sequence = atomic_load(&event->sequence);
 		else
-			first = event_prepare(event, &sequence);
+			first = event_prepare(event, segment->membarrier, &sequence);
 		err = attempt(argument);
 		if (err != -EAGAIN)
 			return err;

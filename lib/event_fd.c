@@ -31,6 +31,8 @@
 enum { IDLE, ARMED, QUIT };
 
 #define STACK_BYTES    (256 * 1024)
+#define NAP_FIRST_NS 1000000
+#define NAP_LAST_NS 50000000
 #define BLIND_SLICE_NS 10000000 /* without futex_waitv(2) control is seen only between slices */
 
 /* A slot as it was at the last look. */
@@ -48,7 +50,8 @@ struct event_fd {
 	void *argument;
 	_Atomic uint32_t control;
 	_Atomic uint32_t key;
-	int sure;          /* fence_heavy() works here */
+	int sure; /* fence_heavy() works here */
+	int64_t nap_ns;
 	int64_t looked_ns; /* when the members were last looked at */
 	struct seen seen[];
 };
@@ -83,12 +86,26 @@ static int is_ready(struct event_fd *fd, uint32_t key)
 /* Sleep until something moves, or @slice_ns are over. */
 static void doze(struct event_fd *fd, uint32_t sequence, int64_t slice_ns)
 {
-	const struct event_word words[2] = {{(uint32_t *)&fd->event->sequence, sequence, 0},
-					    {(uint32_t *)&fd->control, ARMED, 1}};
+	const struct event_word words[2] = {{(uint32_t *)&fd->event->sequence, sequence},
+					    {(uint32_t *)&fd->control, ARMED}};
 
 	if (event_futex_wait_any(words, 2, event_now() + slice_ns) == -ENOSYS)
 		event_sleep(fd->event, sequence,
 			    slice_ns < BLIND_SLICE_NS ? slice_ns : BLIND_SLICE_NS);
+}
+
+/*
+ * A notifier may have missed that somebody sleeps, and there is no condition to
+ * look at here: let the program look, after 1 to 50 ms.
+ */
+static int nap(struct event_fd *fd, uint32_t key)
+{
+	doze(fd, key, fd->nap_ns);
+	if (is_ready(fd, key))
+		fd->nap_ns = NAP_FIRST_NS;
+	else
+		fd->nap_ns = fd->nap_ns * 2 < NAP_LAST_NS ? fd->nap_ns * 2 : NAP_LAST_NS;
+	return atomic_load(&fd->control) == ARMED;
 }
 
 /* ARMED: until there is something to tell, or control is another. */
@@ -103,11 +120,13 @@ static int watch(struct event_fd *fd)
 		if (atomic_load(&fd->control) != ARMED)
 			return 0;
 		if (fd->ready)
-			longest = event_prepare(fd->event, &sequence);
+			longest = event_prepare(fd->event, fd->segment->membarrier, &sequence);
 		if (is_ready(fd, key))
 			return 1;
 		/* Where the fence is not sure: short at first, then longer. */
-		doze(fd, sequence, fd->sure && longest == EVENT_SLICE_NS ? longest : slice);
+		if (!fd->sure && !fd->ready)
+			return nap(fd, key);
+		doze(fd, sequence, longest == EVENT_SLICE_NS ? longest : slice);
 		slice = slice * 2 < EVENT_SLICE_NS ? slice * 2 : EVENT_SLICE_NS;
 		if (is_ready(fd, key))
 			return 1;
@@ -166,6 +185,7 @@ int event_fd_open(struct event_fd **result, const struct shr_segment *segment,
 		return shr_fail(ENOMEM, "out of memory");
 	fd->segment = segment;
 	fd->event = event;
+	fd->nap_ns = NAP_FIRST_NS;
 	fd->ready = ready;
 	fd->argument = argument;
 	fd->fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK); /* look once, whatever was before */
@@ -174,7 +194,7 @@ int event_fd_open(struct event_fd **result, const struct shr_segment *segment,
 		goto free_it;
 	}
 	members_changed(fd);
-	fd->sure = fence_heavy();
+	fd->sure = fence_heavy(segment->membarrier);
 	err = start(fd);
 	if (err) {
 		err = shr_fail(err, "cannot start the thread of a descriptor: %s", strerror(err));

@@ -31,7 +31,7 @@ struct shr_event {
 	_Atomic int64_t looked_ns;
 	_Atomic int64_t nap_ns; /* the next sleep of who is not sure to be woken */
 	_Atomic int unsure;
-	_Atomic(struct event_fd *) *fds; /* one an event, or NULL: none yet */
+	_Atomic(struct event_fd *) *_Atomic fds; /* one an event, or NULL: none yet */
 	pthread_mutex_t fds_mutex;
 };
 
@@ -122,14 +122,19 @@ int shr_event_close(struct shr_event *event)
 	if (!event)
 		return 0;
 	if (event->tag == EVENT_TAG) {
-		for (uint32_t i = 0; event->fds && i < event->count; i++) {
-			event_fd_close(event->fds[i]);
-			event->fds[i] = NULL;
+		_Atomic(struct event_fd *) *fds = event->fds;
+
+		if (event->own_segment && atomic_load(&event->segment->users) > 1)
+			return shr_fail(EBUSY, "other objects of the segment are still open: close "
+					       "them first");
+		for (uint32_t i = 0; fds && i < event->count; i++) {
+			event_fd_close(fds[i]);
+			fds[i] = NULL;
 		}
 		err = segment_let_go(event->segment, event->own_segment);
 		if (err)
 			return err;
-		free((void *)event->fds);
+		free((void *)fds);
 		pthread_mutex_destroy(&event->fds_mutex);
 	}
 	handle_free(event, sizeof(*event));
@@ -179,7 +184,8 @@ int shr_event_notify(struct shr_event *event, uint32_t index)
 
 int shr_event_prepare(struct shr_event *event, uint32_t index, uint32_t *key)
 {
-	struct event_fd *fd = NULL;
+	_Atomic(struct event_fd *) *fds;
+	struct event_fd *fd;
 
 	if (index >= event->count)
 		return refuse(event, index);
@@ -187,9 +193,9 @@ int shr_event_prepare(struct shr_event *event, uint32_t index, uint32_t *key)
 		*key = atomic_load(&event->shm[index].event.sequence);
 		return 0;
 	}
-	if (event->fds)
-		fd = event->fds[index];
-	if (event_prepare(&event->shm[index].event, key) < EVENT_SLICE_NS)
+	fds = event->fds;
+	fd = fds ? fds[index] : NULL;
+	if (event_prepare(&event->shm[index].event, event->segment->membarrier, key) < EVENT_SLICE_NS)
 		atomic_store_explicit(&event->unsure, 1, memory_order_relaxed);
 	if (fd)
 		event_fd_arm(fd, *key);
@@ -229,7 +235,10 @@ int shr_event_wait_until(struct shr_event *event, uint32_t index, uint32_t key, 
 		return -ETIMEDOUT;
 	slice = atomic_load_explicit(&event->unsure, memory_order_relaxed) ? nap_of(event)
 									   : EVENT_SLICE_NS;
-	return event_sleep(shm, key, slice < deadline_ns - now ? slice : deadline_ns - now);
+	err = event_sleep(shm, key, slice < deadline_ns - now ? slice : deadline_ns - now);
+	if (atomic_load_explicit(&shm->sequence, memory_order_relaxed) != key)
+		atomic_store_explicit(&event->nap_ns, 0, memory_order_relaxed);
+	return err;
 }
 
 struct await {
@@ -296,7 +305,7 @@ int shr_event_wait_any_until(const struct shr_event_wait *waits, size_t count, i
 			slice = nap < slice ? nap : slice;
 		}
 		words[i] = (struct event_word){
-			(uint32_t *)&event->shm[waits[i].index].event.sequence, waits[i].key, 0};
+			(uint32_t *)&event->shm[waits[i].index].event.sequence, waits[i].key};
 	}
 	if (now >= deadline_ns) {
 		for (size_t i = 0; i < count; i++)
@@ -309,25 +318,29 @@ int shr_event_wait_any_until(const struct shr_event_wait *waits, size_t count, i
 	err = event_futex_wait_any(words, (uint32_t)count, now + slice);
 	if (err == -ENOSYS)
 		err = nap_on_any(words, count, slice);
+	for (size_t i = 0; i < count; i++)
+		if (__atomic_load_n(words[i].word, __ATOMIC_RELAXED) != words[i].value)
+			atomic_store_explicit(&waits[i].event->nap_ns, 0, memory_order_relaxed);
 	return err == -EINTR ? err : 0;
 }
 
 static int fd_of(struct shr_event *event, uint32_t index)
 {
+	_Atomic(struct event_fd *) *fds = event->fds;
 	struct event_fd *fd = NULL;
 	int err;
 
-	if (!event->fds)
-		event->fds = calloc(event->count, sizeof(*event->fds));
-	if (!event->fds)
+	if (!fds)
+		event->fds = fds = calloc(event->count, sizeof(*fds));
+	if (!fds)
 		return shr_fail(ENOMEM, "out of memory");
-	if (!event->fds[index]) {
+	if (!fds[index]) {
 		err = event_fd_open(&fd, event->segment, &event->shm[index].event, NULL, NULL);
 		if (err)
 			return err;
-		event->fds[index] = fd;
+		fds[index] = fd;
 	}
-	return event_fd_number(event->fds[index]);
+	return event_fd_number(fds[index]);
 }
 
 int shr_event_fd(struct shr_event *event, uint32_t index)

@@ -33,8 +33,11 @@
 /* Register this process: 1, or 0 and its light fences must be real. */
 int fence_register(void);
 
-/* 1, or 0: not certain, sleep for FENCE_SLICE_NS at most and look again. */
-int fence_heavy(void);
+/*
+ * 1, or 0: not certain, sleep for FENCE_SLICE_NS at most and look again. @allowed
+ * 0: without asking for membarrier.
+ */
+int fence_heavy(int allowed);
 
 static inline void fence_light(int registered)
 {

@@ -97,7 +97,7 @@ struct shm_header {
 
 /* The last one that died in a slot, for people. Written by who holds its byte. */
 struct shm_death {
-	shm_atomic_u64 deaths; /* in this slot; written last */
+	shm_atomic_u64 deaths; /* in this slot; written last, DEATH_WRITING first */
 	shm_u64 noticed_ns; /* CLOCK_REALTIME */
 	shm_u64 start_time;
 	shm_u64 attached_ns;
@@ -108,6 +108,8 @@ struct shm_death {
 	char role[16];
 	shm_u64 reserved[6];
 };
+
+#define DEATH_WRITING UINT64_MAX
 
 /* The slot of a process. But for @state all of it is for people. */
 struct shm_member {

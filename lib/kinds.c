@@ -27,12 +27,11 @@ int kind_check(const struct shm_object *entry)
 	}
 }
 
-void kind_init(void *object, const struct shm_object *entry, uint32_t locks)
+int kind_init(void *object, const struct shm_object *entry, uint32_t locks)
 {
 	if (entry->kind == SHR_OBJECT_RING)
 		ring_init(object, entry);
-	else if (entry->kind == SHR_OBJECT_MUTEX)
-		mutex_init(object, entry, locks);
+	return entry->kind == SHR_OBJECT_MUTEX ? mutex_init(object, entry, locks) : 0;
 }
 
 int kind_sweep(void *object, const struct shm_object *entry, const struct shr_segment *segment,
@@ -45,7 +44,7 @@ int kind_sweep(void *object, const struct shm_object *entry, const struct shr_se
 	if (entry->kind == SHR_OBJECT_RING)
 		return ring_sweep(object, entry, segment, slot);
 	if (entry->kind == SHR_OBJECT_MUTEX)
-		mutex_sweep(object, entry, slot + 1);
+		mutex_sweep(object, entry, segment->layout.header.locks, slot + 1);
 	return 0;
 }
 

@@ -59,6 +59,10 @@
 
 #include "boot.h"
 #include "killpoint.h"
+#include "mutex.h"
+
+#define ATTACH_TRIES 10
+#define ATTACH_PAUSE_NS 1000000
 
 struct fork_entry {
 	struct fork_entry *next;
@@ -67,8 +71,26 @@ struct fork_entry {
 
 /* The one global state of the library: which descriptors a child must close. */
 static pthread_mutex_t fork_mutex = PTHREAD_MUTEX_INITIALIZER;
-static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
+static int fork_cancel; /* the holder's cancelability, under the mutex */
 static struct fork_entry *fork_entries;
+
+/* Not a point to be cancelled at: the mutex would stay locked, and nobody could fork. */
+static void fork_hold(void)
+{
+	int state;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+	pthread_mutex_lock(&fork_mutex);
+	fork_cancel = state;
+}
+
+static void fork_let_go(void)
+{
+	int state = fork_cancel;
+
+	pthread_mutex_unlock(&fork_mutex);
+	pthread_setcancelstate(state, &state);
+}
 
 static void fork_prepare(void)
 {
@@ -90,10 +112,15 @@ static void fork_child(void)
 			close(entry->life);
 	}
 	fork_entries = NULL; /* not freed: malloc may be locked here */
+	mutex_forget_thread();
 	pthread_mutex_unlock(&fork_mutex);
 }
 
-static void fork_install(void)
+/*
+ * Before any handler of the program's, so that ours is the last to be called in
+ * fork(), with the program's locks held, and never the other way round.
+ */
+static __attribute__((constructor)) void fork_install(void)
 {
 	pthread_atfork(fork_prepare, fork_parent, fork_child);
 }
@@ -154,6 +181,8 @@ static void record_death(const struct shr_segment *segment, uint32_t slot)
 
 	if (death->deaths == deaths)
 		return;
+	atomic_store_explicit(&death->deaths, DEATH_WRITING, memory_order_relaxed);
+	atomic_thread_fence(memory_order_release);
 	death->noticed_ns = realtime_ns();
 	death->start_time = member->start_time;
 	death->attached_ns = member->attached_ns;
@@ -173,17 +202,17 @@ int member_win(const struct shr_segment *segment, uint32_t slot, int *token)
 
 	if (slot >= segment->layout.header.members)
 		return shr_fail(EBADMSG, "member %u is not possible", slot + 1);
-	pthread_mutex_lock(&fork_mutex);
+	fork_hold();
 	fd = open_fresh(segment);
 	if (fd < 0) {
-		pthread_mutex_unlock(&fork_mutex);
+		fork_let_go();
 		return shr_fail(-fd, "cannot open the segment again to see who is alive: %s",
 				strerror(-fd));
 	}
 	err = lock_byte(fd, F_OFD_SETLK, F_WRLCK, slot, NULL);
 	if (err) {
 		close(fd);
-		pthread_mutex_unlock(&fork_mutex);
+		fork_let_go();
 		return err == -EAGAIN ? -EBUSY : err;
 	}
 	*token = fd;
@@ -198,7 +227,7 @@ void member_release(int token, uint32_t slot)
 	/* Unlocked before close: a stray copy of the description holds nothing. */
 	lock_byte(token, F_OFD_SETLK, F_UNLCK, slot, NULL);
 	close(token);
-	pthread_mutex_unlock(&fork_mutex);
+	fork_let_go();
 }
 
 int member_held(int door, uint32_t slot)
@@ -370,6 +399,7 @@ int member_mend(const struct shr_segment *segment, uint32_t slot)
 {
 	const struct shm_header *h = &segment->layout.header;
 	struct shm_member *member = segment_member(segment, slot);
+	int err = 0;
 
 	if (atomic_load_explicit(&member->state, memory_order_acquire) == MEMBER_FREE)
 		return 0;
@@ -380,14 +410,15 @@ int member_mend(const struct shr_segment *segment, uint32_t slot)
 						    "cannot mend",
 					h->directory[i].name);
 	for (uint32_t i = 0; i < h->objects; i++) {
-		int err;
+		int bad;
 
 		KILL_POINT("member:sweep");
-		err = kind_sweep(segment->base + h->directory[i].offset, &h->directory[i], segment,
+		bad = kind_sweep(segment->base + h->directory[i].offset, &h->directory[i], segment,
 				 slot);
-		if (err)
-			return err;
+		err = bad ? bad : err; /* one spoilt object does not spoil the others */
 	}
+	if (err)
+		return err;
 	KILL_POINT("member:swept");
 	atomic_store_explicit(&member->state, MEMBER_FREE, memory_order_release);
 	return 0;
@@ -417,14 +448,14 @@ static int attach_from(struct shr_segment *segment, uint32_t from, const char *r
 
 	if (!entry)
 		return shr_fail(ENOMEM, "out of memory");
-	pthread_mutex_lock(&fork_mutex);
+	fork_hold();
 	err = from == SLOT_NONE ? map_observing(segment) : map_with_token(segment, from);
 	if (!err) {
 		*entry = (struct fork_entry){fork_entries, segment->door, segment->life,
 						segment->object.fd};
 		fork_entries = segment->fork_entry = entry;
 	}
-	pthread_mutex_unlock(&fork_mutex);
+	fork_let_go();
 	if (err)
 		free(entry);
 	if (err || from == SLOT_NONE)
@@ -450,7 +481,7 @@ static void forget_entry(struct shr_segment *segment)
 {
 	struct fork_entry **link;
 
-	pthread_mutex_lock(&fork_mutex);
+	fork_hold();
 	for (link = &fork_entries; *link && *link != segment->fork_entry;)
 		link = &(*link)->next;
 	if (*link)
@@ -458,36 +489,54 @@ static void forget_entry(struct shr_segment *segment)
 	free(segment->fork_entry);
 	segment->fork_entry = NULL;
 	member_drop(segment);
-	pthread_mutex_unlock(&fork_mutex);
+	fork_let_go();
 }
 
-int member_attach(struct shr_segment *segment, const char *role)
+/* With the first slot that can be mended; which slots there were is told by @err. */
+static int attach_once(struct shr_segment *segment, const char *role)
 {
 	uint32_t from = 0;
-	int err;
+	int err, first = 0;
 
-	pthread_once(&fork_once, fork_install);
-	segment->life = -1;
-	/* A slot that this library cannot mend stays as it is: try a later one. */
 	for (;;) {
 		err = attach_from(segment, from, role);
 		if (!err)
 			return 0;
-		if (segment->fork_entry) {
-			from = segment->slot + 1;
-			forget_entry(segment);
-			if (err == -EOPNOTSUPP)
-				continue;
-		}
+		if (!segment->fork_entry)
+			return err == -EUSERS && first ? first : err;
+		from = segment->slot + 1;
+		forget_entry(segment);
+		/* A slot that cannot be mended stays as it is: try a later one. */
+		if (err != -EOPNOTSUPP && err != -EBADMSG)
+			return err;
+		first = first ? first : err;
+	}
+}
+
+int member_attach(struct shr_segment *segment, const char *role)
+{
+	int err;
+
+	segment->life = -1;
+	/*
+	 * A byte may be held for a moment by somebody who mends, and where a lock ends
+	 * with its descriptor (-EAGAIN) another may come in between.
+	 */
+	for (int i = 0; i < ATTACH_TRIES; i++) {
+		err = attach_once(segment, role);
+		if (err != -EUSERS && err != -EAGAIN)
+			break;
+		nanosleep(&(struct timespec){.tv_nsec = ATTACH_PAUSE_NS}, NULL);
+	}
+	if (err) {
 		free((void *)segment->deaths_seen);
 		segment->deaths_seen = NULL;
-		return err;
 	}
+	return err;
 }
 
 int member_observe(struct shr_segment *segment)
 {
-	pthread_once(&fork_once, fork_install);
 	segment->life = -1;
 	return attach_from(segment, SLOT_NONE, NULL);
 }

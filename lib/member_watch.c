@@ -41,7 +41,7 @@ static void death_view(struct shr_death *death, const struct shm_death *shm, uin
 	memcpy(death->role, shm->role, sizeof(shm->role));
 }
 
-/* The slot as it was between two looks at its count of deaths, or as good as it gets. */
+/* The slot as it was between two looks at its count of deaths. */
 static void copy_slot(struct shm_member *copy, const struct shm_member *member)
 {
 	uint64_t before, after;
@@ -52,9 +52,10 @@ static void copy_slot(struct shm_member *copy, const struct shm_member *member)
 		memcpy(copy, member, sizeof(*copy));
 		atomic_thread_fence(memory_order_acquire);
 		after = atomic_load_explicit(&member->death.deaths, memory_order_relaxed);
-		if (before == after)
+		if (before == after && before != DEATH_WRITING)
 			return;
 	}
+	atomic_store_explicit(&copy->death.deaths, DEATH_WRITING, memory_order_relaxed);
 }
 
 static int check_number(const struct shr_segment *segment, uint32_t number)
@@ -113,6 +114,8 @@ void member_view(struct shr_member_info *info, const struct shm_member *member, 
 	memcpy(info->command, member->comm, sizeof(member->comm));
 	memcpy(info->role, member->role, sizeof(member->role));
 	death_view(&info->death, &member->death, number, own_namespace);
+	if (info->death.deaths == DEATH_WRITING)
+		info->death = (struct shr_death){.number = number};
 }
 
 /* Mend slot @i if its owner is dead. */
@@ -142,7 +145,7 @@ static int report(struct shr_segment *segment, uint32_t i, uint64_t here,
 
 	copy_slot(&copy, segment_member(segment, i));
 	death_view(&death, &copy.death, i + 1, here);
-	if (death.deaths == seen ||
+	if (death.deaths == seen || death.deaths == DEATH_WRITING ||
 	    !atomic_compare_exchange_strong(&segment->deaths_seen[i], &seen, death.deaths))
 		return 0;
 	if (died)
@@ -201,14 +204,13 @@ static int open_pidfds(const struct shr_segment *segment, struct pollfd *fds)
 	return n;
 }
 
-/* Sleep until a hint that somebody has died, or for @timeout_ns. 0 or -EINTR. */
+/* Sleep until a hint that somebody has died: 1 or more; or for @timeout_ns: 0; or -EINTR. */
 static int sleep_for_death(struct pollfd *fds, int n, int64_t timeout_ns)
 {
-	const struct timespec timeout = {(time_t)(timeout_ns / 1000000000),
-					 timeout_ns % 1000000000};
-	int err = ppoll(fds, (nfds_t)n, &timeout, NULL) < 0 ? -errno : 0;
+	const struct timespec timeout = {(time_t)(timeout_ns / 1000000000), timeout_ns % 1000000000};
+	int ready = ppoll(fds, (nfds_t)n, &timeout, NULL);
 
-	return err == -EINTR ? err : 0;
+	return ready < 0 ? (errno == EINTR ? -EINTR : 0) : ready;
 }
 
 int shr_member_wait_until(struct shr_segment *segment,
@@ -216,7 +218,7 @@ int shr_member_wait_until(struct shr_segment *segment,
 			  void *argument, int64_t deadline_ns)
 {
 	struct pollfd *fds;
-	int result = check_writer(segment);
+	int result = check_writer(segment), hints = 1;
 
 	if (result)
 		return result;
@@ -233,13 +235,15 @@ int shr_member_wait_until(struct shr_segment *segment,
 			result = segment_stale(segment, 1);
 		if (result)
 			break;
-		n = open_pidfds(segment, fds);
+		/* A hint that came to nothing may come again at once: sleep without, then. */
+		n = hints ? open_pidfds(segment, fds) : 0;
 		result = sleep_for_death(
 			fds, n, deadline_ns - now < SLICE_NS ? deadline_ns - now : SLICE_NS);
 		for (int i = 0; i < n; i++)
 			close(fds[i].fd);
-		if (result)
+		if (result < 0)
 			break;
+		hints = !result;
 	}
 	free(fds);
 	return result;

@@ -63,7 +63,6 @@
 #define MUTEX_TAG   0x4d555458u
 #define MUTEXES_MAX (1u << 24)
 #define SPINS       100
-#define TRY_LOOK_NS 1000000
 #define THOROUGH_NS 1000000000 /* a plain rm tells nobody: look now and then */
 
 struct shr_mutex {
@@ -77,29 +76,31 @@ struct shr_mutex {
 	struct shm_mutex *shm;
 	const shm_atomic_u32 *obsolete;
 	struct shr_segment *segment;
-	_Atomic int64_t looked_ns; /* when a try last looked at an owner */
 };
 
 /* --- The word ---------------------------------------------------------------- */
 
-/* Of this thread: gettid(2), asked once. initial-exec: one load, in a library too. */
-static _Thread_local uint32_t thread_id __attribute__((tls_model("initial-exec")));
-static _Thread_local pid_t thread_process __attribute__((tls_model("initial-exec")));
+/*
+ * Of this thread: gettid(2), asked once. initial-exec is one load, in a library,
+ * too; glibc keeps some room for libraries that are loaded later, others do not.
+ */
+#ifdef __GLIBC__
+#define THREAD_MODEL __attribute__((tls_model("initial-exec")))
+#else
+#define THREAD_MODEL
+#endif
+static _Thread_local uint32_t thread_id THREAD_MODEL;
 
 static uint32_t own_thread(void)
 {
-	if (!thread_id) {
+	if (!thread_id)
 		thread_id = (uint32_t)syscall(SYS_gettid);
-		thread_process = getpid();
-	}
 	return thread_id;
 }
 
-/* A child has another thread id than the thread that forked it: asked at each open. */
-static void thread_check(void)
+void mutex_forget_thread(void)
 {
-	if (thread_process != getpid())
-		thread_id = 0;
+	thread_id = 0;
 }
 
 static int word_possible(uint32_t seen, uint32_t members)
@@ -136,8 +137,11 @@ static int take(struct shm_mutex *mutex, uint32_t *seen, uint32_t me)
  * With the byte of the dead @owner held: is the word still its? Then it is mine.
  * 1, or 0 it changed.
  */
-static int steal(struct shm_mutex *mutex, uint32_t seen, uint32_t owner, uint32_t me)
+static int steal(struct shm_mutex *mutex, uint32_t owner, uint32_t me)
 {
+	/* Read now: before the byte was won another may have taken it, and given the byte back. */
+	uint32_t seen = atomic_load_explicit(&mutex->word, memory_order_acquire);
+
 	while (MUTEX_OWNER(seen) == owner) {
 		uint32_t mine = ((seen & ~MUTEX_OWNER(~0u)) | me | MUTEX_DIRTY) + MUTEX_ONE_DEATH;
 
@@ -160,16 +164,17 @@ static int look_at_owner(const struct shr_segment *segment, struct shm_mutex *mu
 {
 	uint32_t seen = atomic_load_explicit(&mutex->word, memory_order_relaxed);
 	uint32_t owner = MUTEX_OWNER(seen);
-	int token, mine;
+	int token, mine, err;
 
 	if (!word_possible(seen, segment->layout.header.members))
 		return corrupt(seen);
 	/* Nobody, or a thread of this process; and first the cheap question. */
 	if (!owner || owner == me || member_held(segment->door, owner - 1) != 0)
 		return 0;
-	if (member_win(segment, owner - 1, &token))
-		return 0;
-	mine = steal(mutex, seen, owner, me);
+	err = member_win(segment, owner - 1, &token);
+	if (err) /* not dead; or it cannot be told, and nobody should wait for ever for that */
+		return err == -EBUSY ? 0 : err;
+	mine = steal(mutex, owner, me);
 	member_release(token, owner - 1);
 	return mine ? taken(mutex, MUTEX_DIRTY) : 0;
 }
@@ -219,7 +224,7 @@ static int sleep_for(const struct shr_segment *segment, struct shm_mutex *mutex,
 	note_wait(mutex);
 	for (;;) {
 		uint32_t sequence;
-		int64_t first = event_prepare(&mutex->event, &sequence);
+		int64_t first = event_prepare(&mutex->event, segment->membarrier, &sequence);
 
 		KILL_POINT("mutex:waits");
 		err = try_word(segment, mutex, me);
@@ -248,14 +253,19 @@ static int sleep_for(const struct shr_segment *segment, struct shm_mutex *mutex,
 	return err;
 }
 
+/* It is this thread that stored its id, if this thread is the owner. */
+static int is_mine(const struct shm_mutex *mutex, uint32_t me)
+{
+	return MUTEX_OWNER(atomic_load_explicit(&mutex->word, memory_order_relaxed)) == me &&
+	       atomic_load_explicit(&mutex->thread, memory_order_relaxed) == own_thread();
+}
+
 int mutex_word_lock(const struct shr_segment *segment, struct shm_mutex *mutex, uint32_t me,
 		    int64_t deadline_ns)
 {
 	int err;
 
-	/* It is this thread that stored its id, if this thread is the owner. */
-	if (MUTEX_OWNER(atomic_load_explicit(&mutex->word, memory_order_relaxed)) == me &&
-	    atomic_load_explicit(&mutex->thread, memory_order_relaxed) == own_thread())
+	if (is_mine(mutex, me))
 		return shr_fail(EDEADLK, "this thread holds the mutex already");
 	for (int i = 0; i < SPINS; i++) {
 		err = try_word(segment, mutex, me);
@@ -277,6 +287,28 @@ static inline void word_unlock(struct shm_mutex *mutex, uint32_t seen, int regis
 			      memory_order_release);
 	KILL_POINT("mutex:unlocked");
 	event_notify(&mutex->event, registered, lost ? INT_MAX : 1);
+}
+
+/* @dead owns it no more, if it does. */
+static void orphan(struct shm_mutex *mutex, uint32_t dead, int is_pthread)
+{
+	uint32_t seen = atomic_load_explicit(&mutex->word, memory_order_relaxed), dirty;
+
+	while (MUTEX_OWNER(seen) == dead) {
+		dirty = ((seen & ~MUTEX_OWNER(~0u)) | MUTEX_DIRTY) + MUTEX_ONE_DEATH;
+		/* With pthread the next owner does not wait for this, and may have stored its own. */
+		if (!is_pthread)
+			atomic_store_explicit(&mutex->thread, 0, memory_order_relaxed);
+		atomic_store_explicit(&mutex->last_dead, dead, memory_order_relaxed);
+		/* sweep:A. Release: the bytes of the dead. Pairs with lock:A. */
+		if (!atomic_compare_exchange_weak_explicit(&mutex->word, &seen, dirty,
+							   memory_order_acq_rel,
+							   memory_order_relaxed))
+			continue;
+		KILL_POINT("mutex:swept");
+		event_notify(&mutex->event, 0, 1);
+		return;
+	}
 }
 
 /* --- Handles ----------------------------------------------------------------- */
@@ -325,7 +357,6 @@ int shr_mutex_attach(struct shr_mutex **result, struct shr_segment *segment,
 	mutex->obsolete = &segment_header(segment)->obsolete;
 	mutex->tag = MUTEX_TAG;
 	atomic_fetch_add(&segment->users, 1);
-	thread_check();
 	*result = mutex;
 	return 0;
 }
@@ -352,6 +383,23 @@ int shr_mutex_open(struct shr_mutex **result, const char *name, const char *mode
 	return err;
 }
 
+/*
+ * Before the segment is detached: a mutex whose thread lives is held, -EBUSY; one
+ * whose thread has ended is an orphan.
+ */
+static int give_back(struct shr_mutex *mutex, struct shm_mutex *shm)
+{
+	uint32_t thread = atomic_load_explicit(&shm->thread, memory_order_relaxed);
+
+	if (MUTEX_OWNER(atomic_load_explicit(&shm->word, memory_order_relaxed)) != mutex->me)
+		return 0;
+	if (mutex->is_pthread ||
+	    (thread && !syscall(SYS_tgkill, getpid(), (pid_t)thread, 0)))
+		return -EBUSY;
+	orphan(shm, mutex->me, 0);
+	return 0;
+}
+
 int shr_mutex_close(struct shr_mutex *mutex)
 {
 	int err;
@@ -360,10 +408,9 @@ int shr_mutex_close(struct shr_mutex *mutex)
 		return 0;
 	if (mutex->tag == MUTEX_TAG) {
 		for (uint32_t i = 0; mutex->me && i < mutex->count; i++)
-			if (MUTEX_OWNER(atomic_load_explicit(&mutex->shm[i].word,
-							     memory_order_relaxed)) == mutex->me)
-				return shr_fail(EBUSY,
-						"this process holds mutex %u: unlock it first", i);
+			if (give_back(mutex, &mutex->shm[i]))
+				return shr_fail(EBUSY, "a thread of this process holds mutex %u: "
+						       "unlock it first", i);
 		err = segment_let_go(mutex->segment, mutex->own_segment);
 		if (err)
 			return err;
@@ -409,7 +456,10 @@ static int lock_pthread(struct shr_mutex *mutex, struct shm_mutex *shm, int64_t 
 {
 	uint32_t seen, mine;
 	int64_t now = event_now();
-	int err;
+	int err, counted;
+
+	if (deadline_ns < 0)
+		deadline_ns = 0;
 
 	while ((err = mutex_pthread_lock(shm, deadline_ns - now < EVENT_SLICE_NS
 						      ? deadline_ns
@@ -427,9 +477,11 @@ static int lock_pthread(struct shr_mutex *mutex, struct shm_mutex *shm, int64_t 
 	if (err && MUTEX_OWNER(seen))
 		atomic_store_explicit(&shm->last_dead, MUTEX_OWNER(seen), memory_order_relaxed);
 	do {
+		/* Dirty and nobody's: it was swept, and counted then. */
+		counted = !MUTEX_OWNER(seen) && seen & MUTEX_DIRTY;
 		mine = (seen & ~(MUTEX_OWNER(~0u) | MUTEX_DIRTY)) | mutex->me;
-		if (err) /* counted by now only if it was swept */
-			mine = (mine | MUTEX_DIRTY) + (MUTEX_OWNER(seen) ? MUTEX_ONE_DEATH : 0);
+		if (err)
+			mine = (mine | MUTEX_DIRTY) + (counted ? 0 : MUTEX_ONE_DEATH);
 	} while (!atomic_compare_exchange_weak_explicit(
 		&shm->word, &seen, mine, memory_order_acquire, memory_order_relaxed));
 	return taken(shm, err ? MUTEX_DIRTY : 0);
@@ -489,19 +541,6 @@ int shr_mutex_lock_until(struct shr_mutex *mutex, uint32_t index, int64_t deadli
 	return lock_fast(mutex, index) ? 0 : lock_slow(mutex, index, deadline_ns);
 }
 
-/* A system call, so not at each of many tries. */
-static int try_owner(struct shr_mutex *mutex, struct shm_mutex *shm)
-{
-	int64_t now = event_now();
-	int err = 0;
-
-	if (now - atomic_load_explicit(&mutex->looked_ns, memory_order_relaxed) >= TRY_LOOK_NS) {
-		err = look_at_owner(mutex->segment, shm, mutex->me);
-		atomic_store_explicit(&mutex->looked_ns, now, memory_order_relaxed);
-	}
-	return err ? err : -EBUSY;
-}
-
 int shr_mutex_try(struct shr_mutex *mutex, uint32_t index)
 {
 	struct shm_mutex *shm;
@@ -517,10 +556,14 @@ int shr_mutex_try(struct shr_mutex *mutex, uint32_t index)
 		err = lock_pthread(mutex, shm, 0);
 		return err == -ETIMEDOUT ? -EBUSY : err;
 	}
+	if (is_mine(shm, mutex->me))
+		return shr_fail(EDEADLK, "this thread holds the mutex already");
 	err = try_word(mutex->segment, shm, mutex->me);
 	if (err == -EAGAIN)
-		err = try_owner(mutex, shm);
-	return err;
+		err = look_at_owner(mutex->segment, shm, mutex->me);
+	else
+		return err;
+	return err ? err : -EBUSY;
 }
 
 /* Does this thread hold it? */
@@ -567,8 +610,8 @@ int shr_mutex_unlock(struct shr_mutex *mutex, uint32_t index)
 		return unlock_slow(mutex, index);
 	shm = &mutex->shm[index];
 	seen = atomic_load_explicit(&shm->word, memory_order_relaxed);
-	/* Not dirty, and this thread's. */
-	if ((seen & (MUTEX_ONE_DEATH - 1)) != mutex->me ||
+	/* Not dirty, and this thread's, which has an id if it ever locked one. */
+	if (!thread_id || (seen & (MUTEX_ONE_DEATH - 1)) != mutex->me ||
 	    atomic_load_explicit(&shm->thread, memory_order_relaxed) != thread_id)
 		return unlock_slow(mutex, index);
 	word_unlock(shm, seen, 1);
@@ -658,39 +701,23 @@ int mutex_entry_check(const struct shm_object *entry)
 	return 0;
 }
 
-void mutex_init(void *object, const struct shm_object *entry, uint32_t locks)
+int mutex_init(void *object, const struct shm_object *entry, uint32_t locks)
 {
 	struct shm_mutex *mutex = object;
+	int err = 0;
 
 	if (FORMAT_LOCKS_BACKEND(locks) == FORMAT_LOCKS_PTHREAD)
-		for (uint64_t i = 0; i < entry->param[0]; i++)
-			mutex_pthread_init(&mutex[i]);
+		for (uint64_t i = 0; i < entry->param[0] && !err; i++)
+			err = mutex_pthread_init(&mutex[i]);
+	return err;
 }
 
-void mutex_sweep(void *object, const struct shm_object *entry, uint32_t dead)
+void mutex_sweep(void *object, const struct shm_object *entry, uint32_t locks, uint32_t dead)
 {
 	struct shm_mutex *mutex = object;
 
-	for (uint64_t i = 0; i < entry->param[0]; i++) {
-		uint32_t seen = atomic_load_explicit(&mutex[i].word, memory_order_relaxed);
-
-		while (MUTEX_OWNER(seen) == dead) {
-			uint32_t dirty =
-				((seen & ~MUTEX_OWNER(~0u)) | MUTEX_DIRTY) + MUTEX_ONE_DEATH;
-
-			atomic_store_explicit(&mutex[i].thread, 0, memory_order_relaxed);
-			atomic_store_explicit(&mutex[i].last_dead, dead, memory_order_relaxed);
-			/* sweep:A. Release: the bytes of the dead. Pairs with lock:A. */
-			if (!atomic_compare_exchange_weak_explicit(&mutex[i].word, &seen, dirty,
-								   memory_order_acq_rel,
-								   memory_order_relaxed))
-				continue;
-			KILL_POINT("mutex:swept");
-			/* No light fence: there may be no register of who mends. */
-			event_notify(&mutex[i].event, 0, 1);
-			break;
-		}
-	}
+	for (uint64_t i = 0; i < entry->param[0]; i++)
+		orphan(&mutex[i], dead, FORMAT_LOCKS_BACKEND(locks) == FORMAT_LOCKS_PTHREAD);
 }
 
 void mutex_wake(void *object, const struct shm_object *entry)

@@ -10,9 +10,12 @@
 
 /* For kinds.c */
 int mutex_entry_check(const struct shm_object *entry);
-void mutex_init(void *object, const struct shm_object *entry, uint32_t locks);
-void mutex_sweep(void *object, const struct shm_object *entry, uint32_t dead);
+int mutex_init(void *object, const struct shm_object *entry, uint32_t locks);
+void mutex_sweep(void *object, const struct shm_object *entry, uint32_t locks, uint32_t dead);
 void mutex_wake(void *object, const struct shm_object *entry);
+
+/* In a child: the thread has another id. */
+void mutex_forget_thread(void);
 
 /* What people are shown, from an untrusted copy: 0 or -EBADMSG. */
 int mutex_view(struct shr_mutex_info *info, const struct shm_mutex *mutex, uint32_t members);

@@ -165,10 +165,10 @@ static int build(const struct object *object, struct shm_header *h, const char *
 		err = object_map(object, &base, (size_t)h->total_size, 1);
 	if (err)
 		return err;
-	for (uint32_t i = 0; i < h->objects; i++)
-		kind_init((char *)base + h->directory[i].offset, &h->directory[i], h->locks);
+	for (uint32_t i = 0; i < h->objects && !err; i++)
+		err = kind_init((char *)base + h->directory[i].offset, &h->directory[i], h->locks);
 	object_unmap(object, base, (size_t)h->total_size);
-	return 0;
+	return err;
 }
 
 /* Attach to @object, which the segment takes over on success. */
@@ -213,7 +213,8 @@ static int attach_object(struct shr_segment **result, const struct object *objec
 		err = shr_fail(ESTALE, "obsolete: it was unlinked or replaced");
 		goto close_door;
 	}
-	if (!observe && !(own->flags & SHR_SEGMENT_NO_MEMBARRIER))
+	segment->membarrier = !(own->flags & SHR_SEGMENT_NO_MEMBARRIER);
+	if (!observe && segment->membarrier)
 		segment->registered = fence_register();
 	segment->tag = SEGMENT_TAG;
 	*result = segment;
@@ -307,8 +308,11 @@ static int unlink_name(const struct name *name)
 	err = door >= 0 ? map_lock_name(door) : 0;
 	if (map_has_no_locks(err))
 		err = 0;
-	if (!err)
+	if (!err) {
 		err = unlink_locked(&object, name, layout);
+		/* The description may be shared: with a child, or with the owner of "fd:N". */
+		map_lock_byte(door, F_OFD_SETLK, F_UNLCK, MAP_NAME_BYTE);
+	}
 	object_life_close(&object, door);
 	if (layout)
 		layout_free(layout);
@@ -387,7 +391,9 @@ int shr_segment_create(struct shr_segment **result, const char *text,
 			err = attach_name(result, &name, &own);
 			if (err == -ESTALE)
 				err = unlink_name(&name);
-			else if (err != -ENOENT)
+			else if (!err)
+				break;
+			if (err && err != -ENOENT)
 				break;
 			err = 0;
 		}

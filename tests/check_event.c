@@ -8,7 +8,6 @@
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 
@@ -124,26 +123,21 @@ START_TEST(no_wake_is_lost_between_processes)
 }
 END_TEST
 
-/* A process that is forbidden membarrier(2): still woken, still wakes. */
-static int forbid_membarrier(void)
+/* From now on system call @number is answered with @action. */
+static int forbid(uint32_t number, uint32_t action)
 {
-#ifdef SYS_membarrier
 	struct sock_filter filter[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_membarrier, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, action),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
 	struct sock_fprog program = {sizeof(filter) / sizeof(filter[0]), filter};
 
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
-		return -1;
-	return syscall(SYS_membarrier, 0, 0, 0) == -1 && errno == EPERM ? 0 : -1;
-#else
-	return 0;
-#endif
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
 }
 
+/* _i 0: membarrier is refused; 1: asking for it is the end, and the process says not to. */
 START_TEST(seccomp_may_forbid_membarrier)
 {
 	struct shr_event *event = event_open(2, 0);
@@ -152,19 +146,70 @@ START_TEST(seccomp_may_forbid_membarrier)
 	condition = shared_page();
 	pid = fork();
 	if (!pid) {
+		struct shr_segment_options options = {.struct_size = sizeof(options),
+						      .flags = _i ? SHR_SEGMENT_NO_MEMBARRIER : 0};
 		struct shr_event *own = NULL;
+		struct pollfd poll_fd = {.events = POLLIN};
+		uint32_t key;
 
-		if (forbid_membarrier())
+		if (forbid(SYS_membarrier, _i ? SECCOMP_RET_KILL_PROCESS : SECCOMP_RET_ERRNO | EPERM) ||
+		    (!_i && (syscall(SYS_membarrier, 0, 0, 0) != -1 || errno != EPERM)))
 			_exit(3);
-		if (shr_event_open(&own, name, "+<", 0, NULL))
+		if (shr_event_open(&own, name, "+<", 0, &options))
 			_exit(1);
-		_exit(ping_pong(own, 1, 5000) ? 2 : 0);
+		if (ping_pong(own, 1, 5000))
+			_exit(2);
+		/* It cannot be sure to be seen: the descriptor lets it look, now and then. */
+		poll_fd.fd = shr_event_fd(own, 0);
+		if (shr_event_prepare(own, 0, &key) || poll(&poll_fd, 1, 10000) != 1)
+			_exit(4);
+		_exit(shr_event_close(own) ? 5 : 0);
 	}
 	MUST(ping_pong(event, 0, 5000));
 	ck_assert_int_eq(ended(pid), 0);
 	MUST(shr_event_close(event));
 }
 END_TEST
+
+#ifdef SYS_futex_waitv
+/* Where futex_waitv(2) is refused: slower, not busy, and nobody is missed. */
+START_TEST(seccomp_may_forbid_futex_waitv)
+{
+	struct shr_event *event = event_open(2, 0);
+	pid_t pid = fork();
+
+	if (!pid) {
+		struct shr_event *own = NULL;
+		struct shr_event_wait waits[2];
+		int64_t end, cpu;
+		int looks = 0, fd;
+		struct timespec used;
+
+		if (forbid(SYS_futex_waitv, SECCOMP_RET_ERRNO | EPERM) ||
+		    shr_event_open(&own, name, "+<", 0, NULL))
+			_exit(1);
+		fd = shr_event_fd(own, 1);
+		for (uint32_t i = 0; i < 2; i++) {
+			waits[i] = (struct shr_event_wait){own, i, 0};
+			if (fd < 0 || shr_event_prepare(own, i, &waits[i].key))
+				_exit(2);
+		}
+		end = clock_ns() + 200000000;
+		while (clock_ns() < end && !shr_event_wait_any_until(waits, 2, end))
+			looks++;
+		clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+		cpu = (int64_t)used.tv_sec * 1000000000 + used.tv_nsec;
+		if (looks > 400 || cpu > 150000000)
+			_exit(3);
+		if (shr_event_notify(own, 1) || shr_event_wait_any_until(waits, 2, 0))
+			_exit(4);
+		_exit(shr_event_close(own) ? 5 : 0);
+	}
+	ck_assert_int_eq(ended(pid), 0);
+	MUST(shr_event_close(event));
+}
+END_TEST
+#endif
 
 START_TEST(one_notify_wakes_all)
 {
@@ -411,6 +456,7 @@ START_TEST(descriptors_of_many_events_and_no_thread_left)
 {
 	struct shr_event *event = event_open(64, 0);
 	int epoll = epoll_create1(0);
+	int64_t before;
 	uint32_t key;
 
 	for (uint32_t i = 0; i < 64; i++) {
@@ -430,7 +476,11 @@ START_TEST(descriptors_of_many_events_and_no_thread_left)
 		MUST(shr_event_prepare(event, i, &key));
 	}
 	close(epoll);
+	for (uint32_t i = 0; i < 64; i++)
+		MUST(shr_event_prepare(event, i, &key));
+	before = clock_ns();
 	MUST(shr_event_close(event));
+	ck_assert_int_lt(clock_ns() - before, 2000000000); /* 64 slices would be 6 s */
 	{
 		char line[64] = "", *threads = NULL;
 		FILE *stream = fopen("/proc/self/status", "re");
@@ -548,6 +598,52 @@ START_TEST(a_cursors_descriptor)
 }
 END_TEST
 
+/* Who consumes without waiting for the descriptor finds it readable when it does wait. */
+START_TEST(a_cursors_descriptor_after_reads_without_it)
+{
+	struct shr_ring *ring = ring_make((struct shr_ring_options){.capacity = 256});
+	struct shr_producer *producer = producer_of(ring);
+	struct shr_cursor *cursor = cursor_of(ring);
+	struct shr_record record;
+	int fd = shr_cursor_fd(cursor);
+
+	for (int i = 0; i < 300; i++) {
+		while (!shr_cursor_next(cursor, &record))
+			MUST(shr_cursor_release(cursor));
+		for (int n = 0; n < 4; n++) { /* less than there is, until the first is cleaned */
+			MUST(shr_producer_write(producer, &n, sizeof(n)));
+			if (n < 3) {
+				MUST(shr_cursor_next(cursor, &record));
+				MUST(shr_cursor_release(cursor));
+			}
+		}
+		ck_assert(readable(fd, 10000));
+	}
+	shr_producer_close(producer);
+	shr_cursor_close(cursor);
+	MUST(shr_ring_close(ring));
+}
+END_TEST
+
+START_TEST(a_cursors_descriptor_tells_of_a_plain_rm)
+{
+	struct shr_ring *ring = ring_make((struct shr_ring_options){.capacity = 4096});
+	struct shr_cursor *cursor = cursor_of(ring);
+	struct shr_record record;
+	int fd = shr_cursor_fd(cursor), err = -EAGAIN;
+
+	ck_assert_int_eq(shr_cursor_next(cursor, &record), -EAGAIN);
+	unlink(path);
+	for (int i = 0; i < 20 && err == -EAGAIN; i++) {
+		ck_assert(readable(fd, 10000));
+		err = shr_cursor_next(cursor, &record);
+	}
+	ck_assert_int_eq(err, -ESTALE);
+	shr_cursor_close(cursor);
+	MUST(shr_ring_close(ring));
+}
+END_TEST
+
 /* By poll alone: every record of another process, one of which dies in a reservation. */
 START_TEST(a_cursors_descriptor_with_a_producer_that_dies)
 {
@@ -614,7 +710,10 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, wait_and_notify);
 	tcase_add_loop_test(tc, no_wake_is_lost_between_processes, 0, 3);
-	tcase_add_test(tc, seccomp_may_forbid_membarrier);
+	tcase_add_loop_test(tc, seccomp_may_forbid_membarrier, 0, 2);
+#ifdef SYS_futex_waitv
+	tcase_add_test(tc, seccomp_may_forbid_futex_waitv);
+#endif
 	tcase_add_test(tc, one_notify_wakes_all);
 	tcase_add_loop_test(tc, a_killed_notifier_leaves_nobody_asleep, 0, 3);
 	tcase_add_test(tc, await_ends_as_it_should);
@@ -626,6 +725,8 @@ int main(void)
 	tcase_add_test(tc, an_observer_waits_too);
 	tcase_add_test(tc, calls_in_a_child_say_so);
 	tcase_add_loop_test(tc, a_cursors_descriptor, 0, 2);
+	tcase_add_test(tc, a_cursors_descriptor_after_reads_without_it);
+	tcase_add_test(tc, a_cursors_descriptor_tells_of_a_plain_rm);
 	tcase_add_test(tc, a_cursors_descriptor_with_a_producer_that_dies);
 	suite_add_tcase(suite, tc);
 	return tap_run(suite);

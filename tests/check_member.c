@@ -330,6 +330,87 @@ START_TEST(a_fork_that_races_an_attach_keeps_no_lock)
 }
 END_TEST
 
+/* A program whose own fork handlers take a lock under which it also attaches. */
+static pthread_mutex_t host_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void host_prepare(void)
+{
+	pthread_mutex_lock(&host_lock);
+}
+
+static void host_after(void)
+{
+	pthread_mutex_unlock(&host_lock);
+}
+
+static void *attach_under_host_lock(void *argument)
+{
+	(void)argument;
+	while (!stop_forking) {
+		struct shr_segment *own;
+
+		pthread_mutex_lock(&host_lock);
+		own = attached("host");
+		if (own)
+			shr_segment_detach(own);
+		pthread_mutex_unlock(&host_lock);
+	}
+	return NULL;
+}
+
+START_TEST(fork_handlers_of_the_program_do_not_deadlock)
+{
+	struct shr_segment *segment = segment_make(8);
+	pthread_t thread;
+
+	stop_forking = 0;
+	pthread_atfork(host_prepare, host_after, host_after);
+	pthread_create(&thread, NULL, attach_under_host_lock, NULL);
+	for (int i = 0; i < 200; i++) {
+		pid_t pid = fork();
+
+		if (!pid)
+			_exit(0);
+		ck_assert_int_eq(ended(pid), 0);
+	}
+	stop_forking = 1;
+	pthread_join(thread, NULL);
+	MUST(shr_segment_detach(segment));
+}
+END_TEST
+
+/* What is spoilt in one object keeps nobody from attaching, nor the others from being mended. */
+START_TEST(a_spoilt_ring_does_not_close_the_segment)
+{
+	struct shr_segment *segment = segment_make(8), *second;
+	struct shm_header header;
+	struct shm_ring *ring;
+	uint32_t *told = shared_page();
+	pid_t pid = member_start("victim", told);
+	struct shr_mutex *mutex = NULL;
+	struct shr_mutex_info info;
+	int fd = open(path, O_RDWR);
+	char *map;
+
+	MUST(shr_mutex_attach(&mutex, segment, "m"));
+	kill_now(pid);
+	ck_assert_int_eq(pread(fd, &header, sizeof(header), 0), sizeof(header));
+	map = mmap(NULL, header.total_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	ring = (struct shm_ring *)(void *)(map + header.directory[1].offset);
+	atomic_store(&ring->tail, 1ull << 50); /* walking to there is impossible */
+	second = attached("second");
+	ck_assert_ptr_nonnull(second);
+	MUST(shr_mutex_get(mutex, 1, &info));
+	ck_assert_int_eq(info.state, SHR_MUTEX_DIRTY);
+	ck_assert_int_eq(sweep(segment), 1); /* the death is told, all the same */
+	MUST(shr_segment_detach(second));
+	munmap(map, header.total_size);
+	close(fd);
+	MUST(shr_mutex_close(mutex));
+	MUST(shr_segment_detach(segment));
+}
+END_TEST
+
 START_TEST(calls_in_a_child_say_so)
 {
 	struct shr_segment *segment = segment_make(4);
@@ -454,6 +535,8 @@ int main(void)
 	tcase_add_test(tc, a_wait_is_interrupted_by_a_signal);
 	tcase_add_test(tc, a_process_whose_first_thread_ended_is_alive);
 	tcase_add_test(tc, a_fork_that_races_an_attach_keeps_no_lock);
+	tcase_add_test(tc, fork_handlers_of_the_program_do_not_deadlock);
+	tcase_add_test(tc, a_spoilt_ring_does_not_close_the_segment);
 	tcase_add_test(tc, calls_in_a_child_say_so);
 	tcase_add_test(tc, pid_namespaces_do_not_matter);
 	tcase_add_test(tc, a_scribbled_member_table_is_survived);

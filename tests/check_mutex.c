@@ -66,6 +66,7 @@ START_TEST(lock_try_unlock)
 	ck_assert_uint_eq(info.acquired, 1);
 	ck_assert_int_eq(shr_mutex_lock(mutex, 2), -EDEADLK);
 	ck_assert_int_eq(shr_mutex_lock_until(mutex, 2, 0), -EDEADLK);
+	ck_assert_int_eq(shr_mutex_try(mutex, 2), -EDEADLK);
 	MUST(shr_mutex_try(mutex, 1));
 	MUST(shr_mutex_unlock(mutex, 1));
 	MUST(shr_mutex_unlock(mutex, 2));
@@ -102,6 +103,8 @@ START_TEST(another_process_is_kept_out_until_the_deadline)
 	ck_assert_int_eq(shr_mutex_lock_until(mutex, 0, shr_deadline_ns(250000000)), -ETIMEDOUT);
 	ck_assert_int_ge(clock_ns() - before, 250000000);
 	ck_assert_int_eq(shr_mutex_try(mutex, 0), -EBUSY);
+	ck_assert_int_eq(shr_mutex_lock_until(mutex, 0, -1), -ETIMEDOUT);
+	ck_assert_int_eq(shr_mutex_lock_until(mutex, 0, INT64_MIN), -ETIMEDOUT);
 	info = info_of(mutex, 0);
 	ck_assert_int_eq(info.state, SHR_MUTEX_HELD);
 	ck_assert_int_ne((int)info.owner, shr_segment_member(shr_mutex_segment(mutex)));
@@ -444,6 +447,187 @@ START_TEST(a_mutex_is_one_threads)
 }
 END_TEST
 
+/* Several that wait for the same dead owner: one mends, and all get it in their turn. */
+static void *mend_in_thread(void *argument)
+{
+	int *result = argument;
+	int err = shr_mutex_lock_until(thread_mutex, 0, shr_deadline_ns(20000000000));
+
+	*result = err == -EOWNERDEAD ? shr_mutex_consistent(thread_mutex, 0) : err;
+	usleep(100);
+	if (shr_mutex_unlock(thread_mutex, 0))
+		*result = -1000;
+	return NULL;
+}
+
+START_TEST(waiters_that_prove_a_death_at_the_same_time)
+{
+	uint32_t *told = shared_page();
+
+	thread_mutex = mutex_open((uint32_t)_i, 1);
+	for (int round = 0; round < 40; round++) {
+		pthread_t threads[4];
+		int results[4];
+		pid_t pid;
+
+		say(told, 0);
+		pid = holder(told, 0);
+		ck_assert(until(told, 1000));
+		for (int i = 0; i < 4; i++)
+			pthread_create(&threads[i], NULL, mend_in_thread, &results[i]);
+		usleep(500);
+		kill_now(pid);
+		for (int i = 0; i < 4; i++) {
+			pthread_join(threads[i], NULL);
+			ck_assert_int_eq(results[i], 0);
+		}
+		ck_assert_uint_eq(info_of(thread_mutex, 0).deaths, (uint32_t)round + 1);
+		ck_assert_uint_ne(info_of(thread_mutex, 0).last_dead, 0);
+	}
+	MUST(shr_mutex_close(thread_mutex));
+}
+END_TEST
+
+/* Tries of others' mutexes must not keep the proof from the one that needs it. */
+START_TEST(try_proves_a_death_beside_other_tries)
+{
+	struct shr_mutex *mutex = mutex_open(SHR_LOCKS_WORD, 2);
+	uint32_t *told = shared_page();
+	pid_t alive = holder(told, 0), dead;
+	int err = 0;
+
+	ck_assert(until(told, 1000));
+	say(told, 0);
+	dead = holder(told, 1);
+	ck_assert(until(told, 1000));
+	kill_now(dead);
+	for (int i = 0; i < 10 && err != -EOWNERDEAD; i++) {
+		ck_assert_int_eq(shr_mutex_try(mutex, 0), -EBUSY);
+		err = shr_mutex_try(mutex, 1);
+	}
+	ck_assert_int_eq(err, -EOWNERDEAD);
+	ck_assert_int_eq(shr_mutex_try(mutex, 1), -EDEADLK);
+	MUST(shr_mutex_consistent(mutex, 1));
+	MUST(shr_mutex_unlock(mutex, 1));
+	kill_now(alive);
+	MUST(shr_mutex_close(mutex));
+}
+END_TEST
+
+static void *lock_and_end(void *argument)
+{
+	*(int *)argument = shr_mutex_lock(thread_mutex, 1);
+	return NULL;
+}
+
+START_TEST(a_mutex_of_a_thread_that_ended_is_orphaned_by_close)
+{
+	struct shr_mutex *other;
+	pthread_t thread;
+	int result = -1;
+
+	thread_mutex = mutex_open(SHR_LOCKS_WORD, 2);
+	other = mutex_open(SHR_LOCKS_WORD, 0);
+	pthread_create(&thread, NULL, lock_and_end, &result);
+	pthread_join(thread, NULL);
+	ck_assert_int_eq(result, 0);
+	ck_assert_int_eq(shr_mutex_try(other, 1), -EBUSY);
+	MUST(shr_mutex_close(thread_mutex));
+	ck_assert_int_eq(shr_mutex_try(other, 1), -EOWNERDEAD);
+	MUST(shr_mutex_consistent(other, 1));
+	MUST(shr_mutex_unlock(other, 1));
+	MUST(shr_mutex_close(other));
+}
+END_TEST
+
+/* Nobody's word: a thread that never locked one cannot unlock another's. */
+static void *unlock_only(void *argument)
+{
+	*(int *)argument = shr_mutex_unlock(thread_mutex, 0);
+	return NULL;
+}
+
+START_TEST(a_thread_without_a_lock_unlocks_nothing)
+{
+	struct shm_header header;
+	int fd, result = 0;
+	struct shm_mutex *shm;
+	pthread_t thread;
+	char *map;
+
+	thread_mutex = mutex_open(SHR_LOCKS_WORD, 1);
+	fd = open(path, O_RDWR);
+	ck_assert_int_eq(pread(fd, &header, sizeof(header), 0), sizeof(header));
+	map = mmap(NULL, header.total_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	shm = (struct shm_mutex *)(void *)(map + header.directory[0].offset);
+	MUST(shr_mutex_lock(thread_mutex, 0));
+	atomic_store(&shm->thread, 0); /* as it is for an instant when it has just been taken */
+	pthread_create(&thread, NULL, unlock_only, &result);
+	pthread_join(thread, NULL);
+	ck_assert_int_eq(result, -EPERM);
+	atomic_store(&shm->thread, (uint32_t)syscall(SYS_gettid));
+	MUST(shr_mutex_unlock(thread_mutex, 0));
+	munmap(map, header.total_size);
+	close(fd);
+	MUST(shr_mutex_close(thread_mutex));
+}
+END_TEST
+
+/* Cancelled while it proves a death: the process can still fork and prove. */
+static void *lock_cancelled(void *argument)
+{
+	(void)argument;
+	pthread_cancel(pthread_self());
+	shr_mutex_lock(thread_mutex, 0);
+	pthread_testcancel();
+	return NULL;
+}
+
+START_TEST(a_cancelled_thread_leaves_nothing_locked)
+{
+	uint32_t *told = shared_page();
+	pid_t pid;
+	pthread_t thread;
+
+	thread_mutex = mutex_open(SHR_LOCKS_WORD, 1);
+	pid = holder(told, 0);
+	ck_assert(until(told, 1000));
+	kill_now(pid);
+	pthread_create(&thread, NULL, lock_cancelled, NULL);
+	pthread_join(thread, NULL);
+	pid = fork();
+	if (!pid)
+		_exit(0);
+	ck_assert_int_eq(ended(pid), 0);
+	ck_assert_int_eq(shr_member_sweep(shr_mutex_segment(thread_mutex), NULL, NULL), 1);
+	MUST(shr_mutex_close(thread_mutex));
+}
+END_TEST
+
+/* A process that may not open the segment again cannot prove anything, and says so. */
+START_TEST(a_death_that_cannot_be_proved_is_an_error)
+{
+	struct shr_mutex *mutex = mutex_open(SHR_LOCKS_WORD, 1);
+	struct rlimit none = {0, 0}, before;
+	uint32_t *told = shared_page();
+	pid_t pid = holder(told, 0);
+	int err;
+
+	ck_assert(until(told, 1000));
+	kill_now(pid);
+	getrlimit(RLIMIT_NOFILE, &before);
+	none.rlim_max = before.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &none);
+	err = shr_mutex_lock_until(mutex, 0, shr_deadline_ns(5000000000));
+	setrlimit(RLIMIT_NOFILE, &before);
+	ck_assert_int_eq(err, -EMFILE);
+	ck_assert_int_eq(shr_mutex_lock(mutex, 0), -EOWNERDEAD);
+	MUST(shr_mutex_consistent(mutex, 0));
+	MUST(shr_mutex_unlock(mutex, 0));
+	MUST(shr_mutex_close(mutex));
+}
+END_TEST
+
 /* Two numbers under each of two mutexes; threads and processes change them. */
 struct pairs {
 	uint64_t a[2], b[2];
@@ -683,6 +867,12 @@ int main(void)
 	tcase_add_loop_test(tc, held_mutexes_cannot_be_closed, 0, 2);
 	tcase_add_loop_test(tc, no_lock_in_an_obsolete_segment, 0, 2);
 	tcase_add_loop_test(tc, a_mutex_is_one_threads, 0, 2);
+	tcase_add_loop_test(tc, waiters_that_prove_a_death_at_the_same_time, 0, 2);
+	tcase_add_test(tc, try_proves_a_death_beside_other_tries);
+	tcase_add_test(tc, a_mutex_of_a_thread_that_ended_is_orphaned_by_close);
+	tcase_add_test(tc, a_thread_without_a_lock_unlocks_nothing);
+	tcase_add_test(tc, a_cancelled_thread_leaves_nothing_locked);
+	tcase_add_test(tc, a_death_that_cannot_be_proved_is_an_error);
 	tcase_add_loop_test(tc, processes_and_threads_exclude_each_other, 0, 2);
 	tcase_add_test(tc, objects_and_names_are_checked);
 	tcase_add_test(tc, any_word_is_survived);

@@ -67,6 +67,23 @@ static int info_ring(const struct shr_inspect *inspect, const struct style *styl
 	return 0;
 }
 
+/* The last one that died in a slot. */
+static void info_death(const struct shr_death *death)
+{
+	if (!death->deaths)
+		return;
+	printf("  %4" PRIu32 "  died     pid %" PRIu32 "%s  ", death->number, death->pid,
+	       death->same_namespace ? "" : " (of another namespace)");
+	text_string(stdout, death->command);
+	if (death->role[0]) {
+		fputs(" as ", stdout);
+		text_string(stdout, death->role);
+	}
+	fputs(", proved ", stdout);
+	put_time(death->noticed_ns);
+	printf(" by member %" PRIu32 "; deaths in this slot: %" PRIu64 "\n", death->by, death->deaths);
+}
+
 static void info_members(const struct shr_inspect *inspect, const struct style *style,
 			 const struct shr_segment_info *info)
 {
@@ -84,6 +101,7 @@ static void info_members(const struct shr_inspect *inspect, const struct style *
 	printf("%smembers%s: %" PRIu32 " of %" PRIu32 " slots; died without detaching: %" PRIu64 "\n",
 	       BOLD(style), PLAIN(style), used, info->members, died);
 	for (uint32_t i = 1; i <= info->members && !shr_inspect_member(inspect, i, &member); i++) {
+		info_death(&member.death);
 		if (member.state == SHR_MEMBER_FREE)
 			continue;
 		printf("  %4" PRIu32 "  %s%-7s%s  pid %" PRIu32 "%s  ", i,
@@ -135,7 +153,7 @@ static int info_text(const struct shr_inspect *inspect, const struct style *styl
 		if (object.schema) {
 			fputs("struct ", stdout);
 			text_string(stdout, object.schema->name);
-		} else {
+		} else if (object.kind == SHR_OBJECT_BYTES || object.kind == SHR_OBJECT_RING) {
 			fputs("untyped", stdout);
 		}
 		if (object.kind == SHR_OBJECT_RING) {
@@ -144,6 +162,11 @@ static int info_text(const struct shr_inspect *inspect, const struct style *styl
 				putchar('\n');
 				result = failed(name, err);
 			}
+		} else if (object.kind == SHR_OBJECT_MUTEX || object.kind == SHR_OBJECT_EVENT) {
+			printf("%" PRIu32 "%s\n", object.count,
+			       object.kind == SHR_OBJECT_EVENT		? ""
+			       : info->locks == SHR_LOCKS_PTHREAD ? " robust pthread mutexes"
+								  : "; see shmring-dump locks");
 		} else {
 			fputs(", ", stdout);
 			put_size(object.size);
@@ -178,6 +201,21 @@ static json_t *info_json_ring(const struct shr_object_info *object,
 	return json;
 }
 
+static json_t *info_json_death(const struct shr_death *death)
+{
+	json_t *json = json_object();
+
+	json_put(json, "deaths", json_u64(death->deaths));
+	json_put(json, "pid", json_integer(death->pid));
+	json_put(json, "same_namespace", json_boolean(death->same_namespace));
+	json_put(json, "attached_ns", json_u64(death->attached_ns));
+	json_put(json, "noticed_ns", json_u64(death->noticed_ns));
+	json_put(json, "by", json_integer(death->by));
+	json_put_bytes(json, "command", death->command);
+	json_put_bytes(json, "role", death->role);
+	return json;
+}
+
 static json_t *info_json_members(const struct shr_inspect *inspect,
 				 const struct shr_segment_info *info)
 {
@@ -198,6 +236,8 @@ static json_t *info_json_members(const struct shr_inspect *inspect,
 		json_put(json, "attached_ns", json_u64(member.attached_ns));
 		json_put(json, "attaches", json_u64(member.attaches));
 		json_put(json, "detaches", json_u64(member.detaches));
+		if (member.death.deaths)
+			json_put(json, "last_death", info_json_death(&member.death));
 		json_put_bytes(json, "command", member.command);
 		json_put_bytes(json, "role", member.role);
 		json_array_append_new(members, json);
@@ -225,6 +265,7 @@ static int info_json(const struct shr_inspect *inspect, const struct style *styl
 	json_put(json, "life", json_string(info->life == SHR_LIFE_FILE	? "file"
 					   : info->life == SHR_LIFE_COMPANION ? "companion"
 									     : "none"));
+	json_put(json, "locks", json_string(info->locks == SHR_LOCKS_PTHREAD ? "pthread" : "word"));
 	json_put(json, "slots", json_integer(info->members));
 	json_put(json, "members", info_json_members(inspect, info));
 	for (uint32_t i = 0; i < info->objects; i++) {
@@ -243,6 +284,8 @@ static int info_json(const struct shr_inspect *inspect, const struct style *styl
 		json_put(one, "size", json_u64(object.size));
 		if (object.schema)
 			json_put_bytes(one, "schema", object.schema->name);
+		if (object.kind == SHR_OBJECT_MUTEX || object.kind == SHR_OBJECT_EVENT)
+			json_put(one, "count", json_integer(object.count));
 		if (object.kind == SHR_OBJECT_RING) {
 			err = shr_inspect_ring(inspect, i, &status);
 			if (!err) {

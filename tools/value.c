@@ -76,7 +76,9 @@ uint32_t fields_in(const struct shr_schema *schema, size_t size)
 
 const char *name_of_kind(uint32_t kind)
 {
-	return kind == SHR_OBJECT_BYTES ? "bytes" : kind == SHR_OBJECT_RING ? "ring" : "unknown";
+	static const char *const names[] = {"unknown", "bytes", "ring", "mutex", "event"};
+
+	return names[kind <= SHR_OBJECT_EVENT ? kind : 0];
 }
 
 const char *name_of_member_state(uint32_t state)

@@ -109,7 +109,8 @@ SHR_API int shr_member_alive(const struct shr_segment *segment, uint32_t number)
  * Crash:    a sweep that is killed is begun anew by the next.
  * Returns:  how many deaths were reported (0 or more), or -EROFS an observer's
  *           handle, -EOPNOTSUPP there is an object of a kind that this library
- *           cannot mend, -EBADMSG, -ECHILD
+ *           cannot mend, -EACCES, -EMFILE and the like: a death cannot be
+ *           proved, -EBADMSG, -ECHILD
  * Since:    0.1
  */
 SHR_API int shr_member_sweep(struct shr_segment *segment,
@@ -145,8 +146,9 @@ SHR_API int shr_member_wait_until(struct shr_segment *segment,
  * Backends (shr_segment_options.locks, of the whole segment). The default is a
  * word of our own: the same for 32 and 64 bits, any number held. SHR_LOCKS_PTHREAD
  * are robust process-shared pthread mutexes: only for processes of the same word
- * size and C library as the creator, and the kernel stops telling of deaths
- * beyond 2,048 held at a time, and of a holder that unmaps.
+ * size and C library as the creator, the kernel stops telling of deaths beyond
+ * 2,048 held at a time and of a holder that unmaps, and a peer that spoils one can
+ * crash whoever uses it: glibc follows pointers in it. Who waits is not seen there.
  *
  * Crash, of the holder, at any instruction: the next one to lock gets
  * -EOWNERDEAD, once; nobody else gets in until it has called
@@ -181,7 +183,11 @@ SHR_API int shr_mutex_attach(struct shr_mutex **mutex, struct shr_segment *segme
 SHR_API int shr_mutex_open(struct shr_mutex **mutex, const char *name, const char *mode,
 			   uint32_t count, const struct shr_segment_options *segment_options);
 
-/* Close; -EBUSY while this process holds one of them. NULL is allowed. Since 0.1. */
+/*
+ * Close; -EBUSY while a thread of this process holds one of them. One whose thread
+ * has ended is dirty from now on, as if its process had died. NULL is allowed.
+ * Since 0.1.
+ */
 SHR_API int shr_mutex_close(struct shr_mutex *mutex);
 
 /* How many there are; and the segment they lie in. Since 0.1. */
@@ -208,6 +214,9 @@ SHR_API struct shr_segment *shr_mutex_segment(const struct shr_mutex *mutex);
  *                 -ESTALE            the segment is obsolete: a lock there would
  *                                    keep out nobody who uses its successor
  *                 -EINVAL            no mutex of that index
+ *                 -EACCES, -EMFILE   (and what else open(2) says) the holder
+ *                                    seems dead, and that cannot be proved: this
+ *                                    process may not open the segment again
  *                 -EROFS an observer's handle, -EBADMSG, -ECHILD
  * Since:    0.1
  */
@@ -309,7 +318,10 @@ SHR_API int shr_event_attach(struct shr_event **event, struct shr_segment *segme
 SHR_API int shr_event_open(struct shr_event **event, const char *name, const char *mode,
 			   uint32_t count, const struct shr_segment_options *segment_options);
 
-/* Close; ends the threads of shr_event_fd(). NULL is allowed. Since 0.1. */
+/*
+ * Close; ends the threads of shr_event_fd(). -EBUSY: of shr_event_open(), and other
+ * objects of its segment are still open. NULL is allowed. Since 0.1.
+ */
 SHR_API int shr_event_close(struct shr_event *event);
 
 /* How many there are; and the segment they lie in. Since 0.1. */
@@ -398,8 +410,12 @@ SHR_API int shr_event_wait_any_until(const struct shr_event_wait *waits, size_t 
  * process (all signals blocked) sleeps on the event for it and is started by the
  * first call. No descriptor is passed between processes.
  *
+ * Where membarrier(2) is refused it is readable, also without a notify, after 1 to
+ * 50 ms. In a child made by fork() it stays open until exec.
+ *
  * Threads:  any; one at a time prepares.
- * Returns:  a descriptor, or -EINVAL, -EMFILE, -ENOMEM, -EAGAIN no thread, -ECHILD
+ * Returns:  a descriptor, or -EINVAL, -EMFILE, -ENOMEM, -EAGAIN no thread, -EROFS,
+ *           -ECHILD
  * Since:    0.1
  */
 SHR_API int shr_event_fd(struct shr_event *event, uint32_t index);

@@ -84,7 +84,8 @@ SHR_API int shr_ring_describe(struct shr_object *object, const char *name,
  * segment must stay attached until the ring is closed.
  *
  * Returns:  0, or -ENOENT no such object, -EPROTOTYPE not a ring, or records
- *                 of another type (the sentence names the member), -EBADMSG
+ *                 of another type (the sentence names the member), -EROFS
+ *                 an observer's segment, -EBADMSG
  * Since:    0.1
  */
 SHR_API int shr_ring_attach(struct shr_ring **ring, struct shr_segment *segment,

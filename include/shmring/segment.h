@@ -65,7 +65,7 @@ struct shr_object {
 
 /* For shr_segment_options.locks. */
 #define SHR_LOCKS_WORD 0    /* a word of our own: any word size, any number held */
-#define SHR_LOCKS_PTHREAD 1 /* robust pthread mutexes: see lock.h */
+#define SHR_LOCKS_PTHREAD 1 /* robust pthread mutexes: for peers that trust each other, see lock.h */
 
 struct shr_segment_options {
 	size_t struct_size; /* sizeof(struct shr_segment_options) */
