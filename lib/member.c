@@ -38,7 +38,7 @@
  *	                       nothing happened, the slot owns nothing
  *	member:used            the slot is mended, and nobody was ever attached
  *	member:counted         dead: the next owner of the slot mends it
- *	member:won, :recorded, :sweep, :swept
+ *	member:won, :recorded, :sweep, :swept, :release
  *	                       in mending: the byte is free again, the next one
  *	                       starts anew
  *	member:detached        mended as if it had died, and not counted as dead

@@ -159,6 +159,51 @@ START_TEST(a_waiter_gets_it_from_an_unlock)
 }
 END_TEST
 
+/* Who sleeps is woken by the unlock, and not only by the end of its slice of 100 ms. */
+START_TEST(unlock_wakes_who_sleeps)
+{
+	struct shr_mutex *mutex = mutex_open((uint32_t)_i, 1);
+	uint32_t *told = shared_page(), rounds = 60;
+	int64_t waited = 0;
+	pid_t pid;
+
+	MUST(shr_mutex_lock(mutex, 0));
+	pid = fork();
+	if (!pid) {
+		struct shr_mutex *own = NULL;
+
+		if (shr_mutex_open(&own, name, "+<", 0, NULL))
+			_exit(1);
+		for (uint32_t i = 0; i < rounds; i++) {
+			if (!until(told, 2 * i + 1) || shr_mutex_lock(own, 0))
+				_exit(2);
+			say(told, 2 * i + 2);
+			if (shr_mutex_unlock(own, 0))
+				_exit(3);
+		}
+		_exit(shr_mutex_close(own) != 0);
+	}
+	for (uint32_t i = 0; i < rounds; i++) {
+		int64_t start;
+
+		say(told, 2 * i + 1);
+		usleep(2000);
+		ck_assert(until_asleep(pid));
+		start = clock_ns();
+		MUST(shr_mutex_unlock(mutex, 0));
+		while (__atomic_load_n(told, __ATOMIC_SEQ_CST) != 2 * i + 2 &&
+		       clock_ns() - start < 1000000000)
+			sched_yield();
+		waited += clock_ns() - start;
+		MUST(shr_mutex_lock_until(mutex, 0, shr_deadline_ns(20000000000)));
+	}
+	ck_assert_int_eq(ended(pid), 0);
+	ck_assert_int_lt(waited, 3000000000); /* without a wake about 6 s; with them some ms */
+	MUST(shr_mutex_unlock(mutex, 0));
+	MUST(shr_mutex_close(mutex));
+}
+END_TEST
+
 /* Who waits asleep while the holder dies, who comes later, and who comes by attach. */
 START_TEST(owner_dead_is_told_once)
 {
@@ -858,6 +903,7 @@ int main(void)
 	tcase_add_loop_test(tc, lock_try_unlock, 0, 2);
 	tcase_add_loop_test(tc, another_process_is_kept_out_until_the_deadline, 0, 2);
 	tcase_add_loop_test(tc, a_waiter_gets_it_from_an_unlock, 0, 2);
+	tcase_add_loop_test(tc, unlock_wakes_who_sleeps, 0, 2);
 	tcase_add_loop_test(tc, owner_dead_is_told_once, 0, 2);
 	tcase_add_loop_test(tc, a_mender_that_dies_is_followed_by_the_next, 0, 2);
 	tcase_add_loop_test(tc, unlocked_while_dirty_it_is_lost_until_reset, 0, 2);

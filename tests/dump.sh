@@ -255,7 +255,8 @@ is "a segment of a descriptor" "$(dump records -n 1 fd:3 3<"/dev/shm$name-2")" \
 # Documentation
 man=${top_srcdir:-.}/tools/shmring-dump.1
 is "the man pages pass mandoc's lint" \
-	"$(mandoc -T lint -W warning "$man" "${top_srcdir:-.}/lib/shmring-map.7" 2>&1)" ""
+	"$(mandoc -T lint -W warning "$man" "${top_srcdir:-.}/lib/shmring-map.7" \
+		"${top_srcdir:-.}/lib/shmring-lock.7" 2>&1)" ""
 missing=
 for option in $(./shmring-dump --help | sed -n 's/^  \(-., \|    \)--\([a-z-]*\).*/\2/p'); do
 	grep -q -- "Fl -$option" "$man" || missing="$missing $option"

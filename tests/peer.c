@@ -6,7 +6,13 @@
  *	peer send NAME ID COUNT         COUNT records of producer ID
  *	peer receive NAME COUNT IDS     check COUNT records of producers 1 to IDS
  *	peer hold NAME                  reserve a record and wait to be killed
+ *	peer lock NAME                  lock a mutex and wait to be killed
+ *	peer take NAME                  lock it, mend it, say how it was found
+ *	peer count NAME COUNT           add 1 under the mutex COUNT times, and notify
+ *	peer await NAME VALUE           sleep on the event until the sum is VALUE
+ *	peer pthread NAME               make a segment with a pthread mutex, or use it
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -118,6 +124,92 @@ static void do_hold(const char *name)
 		pause();
 }
 
+/* --- Mutexes and events -------------------------------------------------------- */
+
+static struct shr_mutex *mutex;
+static struct shr_event *event;
+static volatile uint64_t *sum;
+
+static void open_locks(const char *name)
+{
+	struct shr_segment_options options = {.struct_size = sizeof(options),
+					      .flags = SHR_SEGMENT_ATTACH};
+	struct shr_object objects[3] = {{.kind = SHR_OBJECT_BYTES, .name = "sum", .size = 64}};
+	struct shr_segment *segment = NULL;
+	size_t size;
+	void *bytes;
+
+	must(shr_mutex_describe(&objects[1], "mutex", 2), "describe");
+	must(shr_event_describe(&objects[2], "event", 1), "describe");
+	must(shr_segment_create(&segment, name, objects, 3, &options), "segment");
+	must(shr_mutex_attach(&mutex, segment, "mutex"), "mutex");
+	must(shr_event_attach(&event, segment, "event"), "event");
+	must(shr_segment_bytes(segment, "sum", &bytes, &size), "sum");
+	sum = bytes;
+}
+
+static void do_lock(const char *name)
+{
+	open_locks(name);
+	must(shr_mutex_lock(mutex, 1), "lock");
+	puts("held");
+	fflush(stdout);
+	for (;;)
+		pause();
+}
+
+static void do_take(const char *name)
+{
+	struct shr_mutex_info info;
+	int err;
+
+	open_locks(name);
+	err = shr_mutex_lock_until(mutex, 1, shr_deadline_ns(20000000000));
+	must(shr_mutex_get(mutex, 1, &info), "get");
+	printf("%s deaths %u\n", !err ? "clean" : err == -EOWNERDEAD ? "owner dead" : "error", info.deaths);
+	if (err)
+		must(shr_mutex_consistent(mutex, 1), "consistent");
+	must(shr_mutex_unlock(mutex, 1), "unlock");
+}
+
+static void do_count(const char *name, uint64_t count)
+{
+	open_locks(name);
+	for (uint64_t i = 0; i < count; i++) {
+		must(shr_mutex_lock(mutex, 0), "lock");
+		*sum += 1;
+		must(shr_mutex_unlock(mutex, 0), "unlock");
+		must(shr_event_notify(event, 0), "notify");
+	}
+}
+
+static int sum_is(void *value)
+{
+	return *sum == *(uint64_t *)value;
+}
+
+static void do_await(const char *name, uint64_t value)
+{
+	open_locks(name);
+	must(shr_event_await_until(event, 0, sum_is, &value, shr_deadline_ns(30000000000)), "await");
+	printf("sum %" PRIu64 "\n", *sum);
+}
+
+static void do_pthread(const char *name)
+{
+	struct shr_segment_options options = {.struct_size = sizeof(options),
+					      .locks = SHR_LOCKS_PTHREAD};
+
+	if (shr_mutex_open(&mutex, name, "+>", 1, &options) == -EPROTO) {
+		puts("refused");
+		return;
+	}
+	must(!mutex, "open");
+	must(shr_mutex_lock(mutex, 0), "lock");
+	must(shr_mutex_unlock(mutex, 0), "unlock");
+	puts("locked");
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 5 && !strcmp(argv[1], "send"))
@@ -126,6 +218,16 @@ int main(int argc, char **argv)
 		do_receive(argv[2], strtoull(argv[3], NULL, 10), (uint32_t)atoi(argv[4]));
 	else if (argc == 3 && !strcmp(argv[1], "hold"))
 		do_hold(argv[2]);
+	else if (argc == 3 && !strcmp(argv[1], "lock"))
+		do_lock(argv[2]);
+	else if (argc == 3 && !strcmp(argv[1], "take"))
+		do_take(argv[2]);
+	else if (argc == 4 && !strcmp(argv[1], "count"))
+		do_count(argv[2], strtoull(argv[3], NULL, 10));
+	else if (argc == 4 && !strcmp(argv[1], "await"))
+		do_await(argv[2], strtoull(argv[3], NULL, 10));
+	else if (argc == 3 && !strcmp(argv[1], "pthread"))
+		do_pthread(argv[2]);
 	else
 		return 2;
 	return 0;

@@ -20,7 +20,7 @@ if ! command -v i686-linux-gnu-gcc >/dev/null; then
 	echo "1..0 # SKIP: no i686-linux-gnu-gcc"
 	exit 0
 fi
-echo 1..10
+echo 1..16
 n=0
 ok() { # description, status
 	n=$((n + 1))
@@ -31,13 +31,13 @@ is() { # description, got, wanted
 	ok "$1" "$([ "$2" = "$3" ]; echo $?)"
 }
 built=0
-i686-linux-gnu-gcc -std=c11 -O2 -Wall -Wextra -Werror -static -pthread -D_GNU_SOURCE \
+i686-linux-gnu-gcc -std=c11 -O2 -Wall -Wextra -Werror -Wno-psabi -static -pthread -D_GNU_SOURCE \
 	-D_FILE_OFFSET_BITS=64 -I"$src/include" -I"$src/lib" "$src"/lib/*.c "$src/tests/peer.c" \
 	-o "$dir/peer32" 2>"$dir/log" || built=1
 sed 's/^/# /' "$dir/log"
 ok "the library builds for 32 bits without a warning" $built
 [ $built = 0 ] || exit 1
-i686-linux-gnu-gcc -std=c11 -O2 -Wall -Wextra -Werror -static -pthread -D_GNU_SOURCE \
+i686-linux-gnu-gcc -std=c11 -O2 -Wall -Wextra -Werror -Wno-psabi -static -pthread -D_GNU_SOURCE \
 	-D_FILE_OFFSET_BITS=64 -I"$src/include" -I"$src/lib" "$src"/lib/*.c "$src/tests/far-offset.c" \
 	-o "$dir/far32" 2>/dev/null
 truncate -s 4G "$dir/far"
@@ -79,3 +79,46 @@ is "64 bits die, 32 mend" "$(died "$a64" "$a32" "$a32")" "received 10 skipped 1"
 "$a32" send "$name" 1 1
 is "the tool reads what 32 bits wrote" "$(./shmring-dump records "$name" | cut -d' ' -f1-7)" \
 	"ring @4294963200: sequence=0 half=0 producer=1 size=32 minus=0"
+rm -f "/dev/shm$name"
+locked() { # who is killed inside the mutex, who takes it over
+	"$1" lock "$name" >"$dir/held" &
+	holder=$!
+	started="$started $holder"
+	i=0
+	while [ ! -s "$dir/held" ] && [ $i -lt 1000 ]; do sleep 0.01; i=$((i + 1)); done
+	kill -9 $holder
+	wait $holder 2>/dev/null
+	"$2" take "$name" 2>&1
+	"$1" take "$name" 2>&1
+	rm -f "$dir/held" "/dev/shm$name"
+}
+is "a mutex: 32 bits die inside, 64 mend" "$(locked "$a32" "$a64")" "owner dead deaths 1
+clean deaths 1"
+is "a mutex: 64 bits die inside, 32 mend" "$(locked "$a64" "$a32")" "owner dead deaths 1
+clean deaths 1"
+"$a64" await "$name" 100000 >"$dir/sum64" 2>&1 & w64=$!
+"$a32" await "$name" 100000 >"$dir/sum32" 2>&1 & w32=$!
+"$a32" count "$name" 50000 & c32=$!
+started="$started $w64 $w32 $c32"
+"$a64" count "$name" 50000
+wait $c32 $w64 $w32
+is "both count under one mutex, both are woken" "$(cat "$dir/sum64" "$dir/sum32")" "sum 100000
+sum 100000"
+rm -f "/dev/shm$name"
+"$a64" pthread "$name" >"$dir/first"
+is "pthread mutexes of 64 bits: for 64, not for 32" \
+	"$(cat "$dir/first"; "$a64" pthread "$name"; "$a32" pthread "$name")" "locked
+locked
+refused"
+rm -f "/dev/shm$name"
+is "pthread mutexes of 32 bits: for 32, not for 64" \
+	"$("$a32" pthread "$name"; "$a32" pthread "$name"; "$a64" pthread "$name")" "locked
+locked
+refused"
+i686-linux-gnu-gcc -std=c11 -O2 -static -pthread -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 \
+	-Wno-psabi -DSHR_KILL_POINTS -I"$src/include" -I"$src/lib" "$src"/lib/*.c "$src/tests/torture/kill.c" \
+	-o "$dir/points32" 2>/dev/null
+"$dir/points32" >"$dir/points" 2>&1
+points=$?
+grep -v '^ok' "$dir/points" | sed 's/^/# /'
+ok "32 bits killed at each kill point" $points
