@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -76,6 +77,11 @@ WRAP(int, msync, (void *at, size_t size, int flags), (at, size, flags), -1)
 WRAP(int, mprotect, (void *at, size_t size, int prot), (at, size, prot), -1)
 WRAP(int, munlock, (const void *at, size_t size), (at, size), -1)
 WRAP(void *, calloc, (size_t n, size_t size), (n, size), NULL)
+
+WRAP(int, eventfd, (unsigned count, int flags), (count, flags), -1)
+WRAP(int, pthread_create,
+     (pthread_t * thread, const pthread_attr_t *attributes, void *(*main)(void *), void *argument),
+     (thread, attributes, main, argument), injected)
 
 int __real_open(const char *path, int flags, ...);
 int __wrap_open(const char *path, int flags, ...);
@@ -341,8 +347,92 @@ static int do_inspect(void)
 	return err;
 }
 
+static int do_observe(void)
+{
+	struct shr_segment_options options = {.struct_size = sizeof(options),
+					      .flags = SHR_SEGMENT_OBSERVE};
+	struct shr_segment *segment = NULL;
+	int err = shr_segment_attach(&segment, posix, &options);
+
+	ck_assert_int_eq(!err, !!segment);
+	shr_segment_detach(segment);
+	return err;
+}
+
+/* Mutexes of pthread's and events, and a descriptor, from nothing. */
+static int do_locks(void)
+{
+	struct shr_segment_options options = {.struct_size = sizeof(options),
+					      .locks = SHR_LOCKS_PTHREAD};
+	struct shr_object objects[2];
+	struct shr_segment *segment = NULL;
+	struct shr_mutex *mutex = NULL;
+	struct shr_event *event = NULL;
+	int err;
+
+	MUST(shr_mutex_describe(&objects[0], "mutex", 3));
+	MUST(shr_event_describe(&objects[1], "event", 2));
+	err = shr_segment_create(&segment, posix, objects, 2, &options);
+	if (err)
+		return err;
+	err = shr_mutex_attach(&mutex, segment, "mutex");
+	if (!err)
+		err = shr_mutex_lock(mutex, 2);
+	if (!err)
+		err = shr_mutex_unlock(mutex, 2);
+	if (!err)
+		err = shr_event_attach(&event, segment, "event");
+	if (!err)
+		err = shr_event_fd(event, 1);
+	if (err > 0)
+		err = shr_event_notify(event, 1);
+	ck_assert_int_eq(shr_event_close(event), 0);
+	ck_assert_int_eq(shr_mutex_close(mutex), 0);
+	ck_assert_int_eq(shr_segment_detach(segment), 0);
+	shr_map_unlink(posix);
+	return err;
+}
+
+/* A mutex that a dead process holds: proved, taken over; or swept. */
+static struct shr_mutex *orphan;
+
+static void find_orphan(void)
+{
+	int status;
+	pid_t pid;
+
+	MUST(shr_mutex_open(&orphan, posix, "+>", 1, NULL));
+	pid = fork();
+	if (!pid) {
+		struct shr_mutex *own = NULL;
+
+		if (shr_mutex_open(&own, posix, "+<", 1, NULL) || shr_mutex_lock(own, 0))
+			_exit(1);
+		raise(SIGKILL);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(WIFSIGNALED(status));
+}
+
+static int do_prove(void)
+{
+	int err = shr_mutex_lock_until(orphan, 0, shr_deadline_ns(5000000000));
+
+	if (err != -EOWNERDEAD)
+		return err;
+	err = shr_mutex_consistent(orphan, 0);
+	return err ? err : shr_mutex_unlock(orphan, 0);
+}
+
+static int do_sweep(void)
+{
+	int died = shr_member_sweep(shr_mutex_segment(orphan), NULL, NULL);
+
+	return died < 0 ? died : 0;
+}
+
 /* What a scenario finds: nothing, a map of posix or sysv as @there, a segment. */
-enum { NOTHING, POSIX_MAP, SYSV_MAP, POSIX_SEGMENT, SYSV_SEGMENT };
+enum { NOTHING, POSIX_MAP, SYSV_MAP, POSIX_SEGMENT, SYSV_SEGMENT, ORPHAN };
 
 static const struct {
 	const char *what;
@@ -371,7 +461,11 @@ static const struct {
 		 {"segment anon:", do_segment_anon, NOTHING},
 		 {"attach", do_attach, POSIX_SEGMENT},
 		 {"attach sysv:", do_attach_sysv, SYSV_SEGMENT},
-		 {"inspect sysv:", do_inspect, SYSV_SEGMENT}};
+		 {"inspect sysv:", do_inspect, SYSV_SEGMENT},
+		 {"observe", do_observe, POSIX_SEGMENT},
+		 {"locks", do_locks, NOTHING},
+		 {"prove a death", do_prove, ORPHAN},
+		 {"sweep", do_sweep, ORPHAN}};
 enum { SCENARIOS = sizeof(scenarios) / sizeof(scenarios[0]) };
 
 static void find(int what)
@@ -383,6 +477,8 @@ static void find(int what)
 		MUST(shr_map_open(&there, what == POSIX_MAP ? posix : sysv, "+>", &options));
 	if (what == POSIX_MAP)
 		snprintf(by_fd, sizeof(by_fd), "fd:%d", shr_map_fd(there));
+	if (what == ORPHAN)
+		find_orphan();
 	if (what == POSIX_SEGMENT || what == SYSV_SEGMENT)
 		MUST(make_segment(what == POSIX_SEGMENT ? posix : sysv));
 }
@@ -390,6 +486,8 @@ static void find(int what)
 static void lose(void)
 {
 	shr_map_close(there);
+	ck_assert_int_eq(shr_mutex_close(orphan), 0);
+	orphan = NULL;
 	shr_segment_unlink(posix);
 	shr_segment_unlink(sysv);
 	clean();

@@ -517,7 +517,8 @@ START_TEST(waiters_that_prove_a_death_at_the_same_time)
 
 		say(told, 0);
 		pid = holder(told, 0);
-		ck_assert(until(told, 1000));
+		until(told, 1000);
+		ck_assert_uint_eq(*told, 1000);
 		for (int i = 0; i < 4; i++)
 			pthread_create(&threads[i], NULL, mend_in_thread, &results[i]);
 		usleep(500);
