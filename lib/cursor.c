@@ -15,6 +15,8 @@
  *
  * Cleaning. Records that lie more than history behind position are zeroed, one
  * batch at a time: reclaim = p; zeroes; clean = p + capacity; wake producers.
+ * Where a record begins there is known from the passing of it (marks), or found by
+ * walking.
  * The next consumer that finds clean behind reclaim + capacity does the last
  * three again.
  */
@@ -30,6 +32,7 @@
 #define LOOK_NS 1000000		/* between looks whether the owner of a BUSY record lives */
 #define SLICE_BUSY_NS 4000000	/* longest sleep before a BUSY record */
 #define BATCHES 8		/* cleaning steps a lap: fewer are faster, */
+#define MARKS 64
 #define BATCH_MAX 65536		/* but a release must not zero for long */
 
 struct cursor {
@@ -39,6 +42,8 @@ struct cursor {
 	struct shm_cursor *shm;
 	uint64_t clean;
 	uint64_t batch;
+	uint64_t mark[MARKS]; /* positions between records, passed by this consumer; a ring */
+	unsigned mark_first, mark_count;
 	uint64_t skipped;     /* all, those of hot.skips not among them */
 	uint64_t redelivered;
 	int64_t look_ns; /* when the BUSY record that is next was looked at last; 0: not */
@@ -78,15 +83,53 @@ static void zero_to_reclaim(struct cursor *c)
 	event_notify(&shm->space, c->ring->segment->registered, INT_MAX);
 }
 
-/* Keep at most history bytes behind @position. */
+/*
+ * The oldest mark that leaves at most @most and at least @least bytes before
+ * @position: 1, or 0 there is none.
+ */
+static int find_mark(struct cursor *c, uint64_t position, uint64_t most, uint64_t least,
+		     uint64_t *reclaim)
+{
+	while (c->mark_count) {
+		uint64_t mark = c->mark[c->mark_first];
+
+		if (position - mark <= most) {
+			*reclaim = mark;
+			return position - mark >= least;
+		}
+		c->mark_first = (c->mark_first + 1) % MARKS;
+		c->mark_count--;
+	}
+	return 0;
+}
+
+static void add_mark(struct cursor *c, uint64_t position)
+{
+	if (c->mark_count == MARKS) { /* too dense: the oldest are of no use any more */
+		c->mark_first = (c->mark_first + 1) % MARKS;
+		c->mark_count--;
+	}
+	c->mark[(c->mark_first + c->mark_count++) % MARKS] = position;
+}
+
+/* Keep at most history bytes behind @position, which lies between records. */
 static int clean_behind(struct cursor *c, uint64_t position)
 {
 	const struct ring_view *view = &c->ring->view;
-	uint64_t reclaim = c->hot.reclaim, keep = view->history;
+	uint64_t reclaim = c->hot.reclaim, keep = view->history, least;
 
 	if (position - reclaim <= keep)
 		return 0;
+	add_mark(c, position);
 	keep -= keep < c->batch ? keep : c->batch;
+	/* A mark must not lie before reclaim, and not give up much more than a batch. */
+	least = keep > c->batch ? keep - c->batch : 0;
+	if (find_mark(c, position, keep, least, &c->hot.reclaim) &&
+	    position - c->hot.reclaim < position - reclaim) {
+		zero_to_reclaim(c);
+		return 0;
+	}
+	c->hot.reclaim = reclaim;
 	while (position - reclaim > keep) {
 		uint64_t word = atomic_load_explicit(ring_word(view, reclaim), memory_order_relaxed);
 		uint64_t total = ring_record_total(view, reclaim, word);

@@ -3,8 +3,9 @@
  * L4: producers: reserve, commit, abort. The protocol is at the top of ring.c.
  *
  * A single producer keeps tail and limit to itself and reserves without a
- * shared store. With several, tail == limit in the hot prefix, so that every
- * reserve comes here and claims under the lock.
+ * shared store. With several, tail is the position of the reserved record and
+ * limit its end, so that after commit both are equal: every reserve comes here
+ * and claims under the lock.
  */
 #include <errno.h>
 #include <limits.h>
@@ -18,8 +19,7 @@ struct producer {
 	struct shr_producer hot;
 	uint32_t tag; /* 0 in a child */
 	struct shr_ring *ring;
-	uint64_t clean;	   /* as last read */
-	uint64_t position; /* of the reserved record, several producers */
+	uint64_t clean; /* as last read */
 };
 
 static struct producer *own(struct shr_producer *hot)
@@ -117,12 +117,10 @@ static int reserve_several(struct producer *p, size_t size, uint64_t total)
 				      WORD_MAKE(WORD_PAD, p->ring->me, 0, pad - 8),
 				      memory_order_release);
 	}
-	p->position = tail;
-	claim(p, tail, size, 0);
+	p->hot.tail = tail;
+	p->hot.limit = claim(p, tail, size, 0);
 	claim_unlock(p->ring);
-	p->hot.word = (shr_word_ *)(void *)(view->data + (tail & p->hot.mask));
 	p->hot.ready = p->hot.ready_bits | size;
-	p->hot.advance = 0;
 	return 0;
 }
 
@@ -134,7 +132,7 @@ int shr_producer_reserve_slow(struct shr_producer *hot, size_t size, void **payl
 
 	if (p->tag != PRODUCER_TAG)
 		return shr_fail(ECHILD, HANDLE_CHILD);
-	if (hot->word)
+	if (hot->ready)
 		return shr_fail(EBUSY, "a record is reserved already: commit or abort it first");
 	if (size > p->ring->view.max_record)
 		return shr_fail(EMSGSIZE, "a record of %zu bytes is over the ring's largest, %llu", size,
@@ -153,7 +151,7 @@ int shr_producer_reserve_slow(struct shr_producer *hot, size_t size, void **payl
 			return shr_producer_reserve(hot, size, payload);
 	}
 	if (!err)
-		*payload = (uint8_t *)hot->word + 8;
+		*payload = hot->data + (hot->tail & hot->mask) + 8;
 	return err;
 }
 
@@ -176,7 +174,7 @@ static int open_reservation(struct producer *p)
 {
 	if (p->tag != PRODUCER_TAG)
 		return shr_fail(ECHILD, HANDLE_CHILD);
-	return p->hot.word ? 0 : shr_fail(EINVAL, "nothing is reserved");
+	return p->hot.ready ? 0 : shr_fail(EINVAL, "nothing is reserved");
 }
 
 int shr_producer_commit_size(struct shr_producer *hot, size_t size)
@@ -196,11 +194,11 @@ int shr_producer_commit_size(struct shr_producer *hot, size_t size)
 	rest = RECORD_TOTAL(reserved) - total;
 	if (p->ring->view.single) {
 		/* I1: what is not of this record is zero again before it is seen. */
-		memset((uint8_t *)hot->word + total, 0, (size_t)rest);
-		hot->advance = total;
+		memset(hot->data + (hot->tail & hot->mask) + total, 0, (size_t)rest);
 	} else if (rest) {
 		/* BUSY covers it until commit:A makes the record shorter. */
-		atomic_store_explicit(ring_word(&p->ring->view, p->position + total),
+		hot->limit = hot->tail + total;
+		atomic_store_explicit(ring_word(&p->ring->view, hot->tail + total),
 				      WORD_MAKE(WORD_PAD, p->ring->me, 0, rest - 8),
 				      memory_order_relaxed);
 	}
@@ -216,15 +214,17 @@ int shr_producer_abort(struct shr_producer *hot)
 	if (err)
 		return err;
 	if (p->ring->view.single) {
-		memset(hot->word, 0, (size_t)hot->advance);
-		hot->word = NULL;
+		memset(hot->data + (hot->tail & hot->mask), 0,
+		       (size_t)RECORD_TOTAL(WORD_LENGTH(hot->ready)));
+		hot->ready = 0;
 		return 0;
 	}
 	/* commit:A, of no record: a consumer may sleep before it. */
-	atomic_store_explicit(ring_word(&p->ring->view, p->position),
+	atomic_store_explicit(ring_word(&p->ring->view, hot->tail),
 			      WORD_MAKE(WORD_SKIP, p->ring->me, 0, WORD_LENGTH(hot->ready)),
 			      memory_order_release);
-	hot->word = NULL;
+	hot->ready = 0;
+	hot->limit = hot->tail;
 	event_notify(&p->ring->view.shm->data, (int)hot->registered, INT_MAX);
 	return 0;
 }
@@ -300,7 +300,7 @@ int shr_producer_close(struct shr_producer *hot)
 		return 0;
 	p = own(hot);
 	if (p->tag == PRODUCER_TAG) {
-		if (hot->word)
+		if (hot->ready)
 			shr_producer_abort(hot);
 		if (p->ring->view.single)
 			ring_role_leave(p->ring, &p->ring->view.shm->producer);

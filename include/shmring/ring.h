@@ -149,7 +149,7 @@ SHR_API int shr_ring_stat(const struct shr_ring *ring, struct shr_ring_status *s
  * so that reserve and commit compile into their caller; programs do not touch
  * it. A library with another version refuses the handle's open.
  */
-#define SHR_HOT_VERSION 2
+#define SHR_HOT_VERSION 3
 
 typedef uint64_t shr_word_ __attribute__((aligned(8))); /* i386: 4 unless told */
 
@@ -158,11 +158,9 @@ struct shr_producer {
 	uint64_t mask;
 	uint64_t min_record; /* of the schema */
 	uint64_t span;	     /* max_record - min_record */
-	uint64_t tail;	     /* single producer: the next record; else equal to limit */
+	uint64_t tail;	     /* of the reserved record, or the next one */
 	uint64_t limit;	     /* and how far it may reach */
-	shr_word_ *word;     /* of the reserved record; NULL: none is */
-	uint64_t ready;	     /* what commit stores there */
-	uint64_t advance;    /* and how far the tail moves then */
+	uint64_t ready;	     /* what commit stores there; 0: none is reserved */
 	uint64_t ready_bits; /* state, owner and type */
 	uint32_t *sleepers;
 	uint32_t registered; /* 0: the look at sleepers needs a fence of the machine's */
@@ -349,10 +347,8 @@ SHR_API inline int shr_producer_reserve(struct shr_producer *producer, size_t si
 
 	if (SHR_LIKELY_(size - producer->min_record <= producer->span &&
 			total <= producer->limit - producer->tail &&
-			index + total <= producer->mask + 1 && !producer->word)) {
-		producer->word = (shr_word_ *)(void *)(producer->data + index);
+			index + total <= producer->mask + 1 && !producer->ready)) {
 		producer->ready = producer->ready_bits | size;
-		producer->advance = total;
 		*payload = producer->data + index + 8;
 		return 0;
 	}
@@ -368,18 +364,21 @@ SHR_API inline int shr_producer_reserve(struct shr_producer *producer, size_t si
  */
 SHR_API inline int shr_producer_commit(struct shr_producer *producer)
 {
-	if (SHR_LIKELY_(producer->word != NULL)) {
+	uint64_t ready = producer->ready, tail = producer->tail;
+
+	if (SHR_LIKELY_(ready != 0)) {
 		/*
 		 * commit:A. Release: payload before READY. Pairs with next:A.
 		 * Light fence: READY before the look at sleepers. Pairs with
 		 * sleep:A, whose process makes this one's a fence if it must.
 		 */
-		__atomic_store_n(producer->word, producer->ready, __ATOMIC_RELEASE);
+		__atomic_store_n((shr_word_ *)(void *)(producer->data + (tail & producer->mask)), ready,
+				 __ATOMIC_RELEASE);
 		__atomic_signal_fence(__ATOMIC_SEQ_CST);
 		if (!SHR_LIKELY_(producer->registered))
 			__atomic_thread_fence(__ATOMIC_SEQ_CST);
-		producer->tail += producer->advance;
-		producer->word = NULL;
+		producer->tail = tail + (((ready & 0xffffffffu) + 15) & ~(uint64_t)7);
+		producer->ready = 0;
 		if (SHR_LIKELY_(!__atomic_load_n(producer->sleepers, __ATOMIC_RELAXED)))
 			return 0;
 		return shr_producer_wake_slow(producer);
