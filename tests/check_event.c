@@ -616,9 +616,9 @@ START_TEST(a_cursors_descriptor_after_reads_without_it)
 	for (int i = 0; i < 300; i++) {
 		while (!shr_cursor_next(cursor, &record))
 			MUST(shr_cursor_release(cursor));
-		for (int n = 0; n < 4; n++) { /* less than there is, until the first is cleaned */
+		for (int n = 0; n < 20; n++) { /* all but the last, until the first is cleaned */
 			MUST(shr_producer_write(producer, &n, sizeof(n)));
-			if (n < 3) {
+			if (n < 19) {
 				MUST(shr_cursor_next(cursor, &record));
 				MUST(shr_cursor_release(cursor));
 			}

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* L3: who is attached and who has died there. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -35,6 +36,17 @@ static struct shr_segment *attached(const char *role)
 	struct shr_segment *segment = NULL;
 
 	return shr_segment_attach(&segment, name, &options) ? NULL : segment;
+}
+
+static int open_fds(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	int n = 0;
+
+	while (readdir(dir))
+		n++;
+	closedir(dir);
+	return n;
 }
 
 /* A child that attaches as @role, says so and waits to be killed. */
@@ -202,6 +214,33 @@ START_TEST(a_wait_ends_with_a_death)
 	MUST(shr_segment_unlink(name));
 	ck_assert_int_eq(shr_member_wait_until(segment, NULL, NULL, SHR_FOREVER), -ESTALE);
 	kill_now(pid);
+	MUST(shr_segment_detach(segment));
+}
+END_TEST
+
+/* By its pidfd, and not only by the next look after 100 ms. */
+START_TEST(a_death_wakes_who_waits_for_it)
+{
+	struct shr_segment *segment = segment_make(8);
+	uint32_t *told = shared_page();
+	int64_t *when = (int64_t *)(void *)(told + 16), late = 0;
+
+	for (int i = 0; i < 20; i++) {
+		pid_t pid = member_start("victim", told), killer = fork();
+
+		if (!killer) {
+			usleep(5000);
+			*when = clock_ns();
+			kill(pid, SIGKILL);
+			_exit(0);
+		}
+		ck_assert_int_eq(shr_member_wait_until(segment, NULL, NULL, shr_deadline_ns(20000000000)),
+				 1);
+		late += clock_ns() - *when;
+		ended(killer);
+		ended(pid);
+	}
+	ck_assert_int_lt(late, 900000000); /* without, 20 times 95 ms */
 	MUST(shr_segment_detach(segment));
 }
 END_TEST
@@ -413,12 +452,13 @@ END_TEST
 
 START_TEST(calls_in_a_child_say_so)
 {
+	int before = open_fds();
 	struct shr_segment *segment = segment_make(4);
 	struct shr_member_info info;
 	pid_t pid = fork();
 
 	if (!pid)
-		_exit(!(shr_member_get(segment, 1, &info) == -ECHILD &&
+		_exit(!(open_fds() == before && shr_member_get(segment, 1, &info) == -ECHILD &&
 			shr_member_alive(segment, 1) == -ECHILD &&
 			shr_member_sweep(segment, NULL, NULL) == -ECHILD &&
 			shr_member_wait_until(segment, NULL, NULL, 0) == -ECHILD &&
@@ -532,6 +572,7 @@ int main(void)
 	tcase_add_test(tc, a_death_is_proved_mended_and_reported_once);
 	tcase_add_test(tc, deaths_are_counted_by_attach_too);
 	tcase_add_test(tc, a_wait_ends_with_a_death);
+	tcase_add_test(tc, a_death_wakes_who_waits_for_it);
 	tcase_add_test(tc, a_wait_is_interrupted_by_a_signal);
 	tcase_add_test(tc, a_process_whose_first_thread_ended_is_alive);
 	tcase_add_test(tc, a_fork_that_races_an_attach_keeps_no_lock);
