@@ -226,6 +226,7 @@ static int pass(struct cursor *c, uint32_t state, uint64_t total)
 	return shr_cursor_release_slow(hot);
 }
 
+/* @record NULL: only look whether there is one. */
 static int next_slow(struct cursor *c, struct shr_record *record)
 {
 	struct shr_cursor *hot = &c->hot;
@@ -256,7 +257,7 @@ static int next_slow(struct cursor *c, struct shr_record *record)
 		switch (WORD_STATE(word)) {
 		case WORD_READY:
 			c->look_ns = 0;
-			return deliver(c, word, total, record);
+			return record ? deliver(c, word, total, record) : 0;
 		case WORD_BUSY:
 			err = mend_busy(c, word);
 			if (err)
@@ -426,6 +427,66 @@ int shr_cursor_close(struct shr_cursor *hot)
 	}
 	handle_free(c, sizeof(*c));
 	return 0;
+}
+
+int cursor_look(struct shr_cursor *hot)
+{
+	struct cursor *c = own(hot);
+
+	return c->tag == CURSOR_TAG ? next_slow(c, NULL) : shr_fail(ECHILD, HANDLE_CHILD);
+}
+
+int cursor_is_busy(struct shr_cursor *hot)
+{
+	return own(hot)->look_ns != 0;
+}
+
+struct shr_ring *cursor_ring(struct shr_cursor *hot)
+{
+	return own(hot)->ring;
+}
+
+int shr_cursor_next_many(struct shr_cursor *hot, struct shr_record *records, size_t count)
+{
+	size_t n = 0;
+	int err = 0;
+
+	if (count > INT_MAX)
+		count = INT_MAX;
+	while (n < count && !(err = shr_cursor_next(hot, &records[n])))
+		n++;
+	return n || !count ? (int)n : err;
+}
+
+int shr_cursor_read_many(struct shr_cursor *hot, void *buffer, size_t size,
+			 struct shr_record *records, size_t count)
+{
+	uint8_t *to = buffer;
+	size_t n = 0, used = 0;
+	int err = 0;
+
+	if (count > INT_MAX)
+		count = INT_MAX;
+	while (n < count && !(err = shr_cursor_next(hot, &records[n]))) {
+		struct shr_record *record = &records[n];
+
+		if (record->size > size - used) {
+			hot->next = record->position; /* not taken: the next one still */
+			err = shr_fail(EMSGSIZE, "the record has %zu bytes, the buffer %zu", record->size,
+				       size - used);
+			break;
+		}
+		memcpy(to + used, record->payload, record->size);
+		record->payload = to + used;
+		used += record->size;
+		used += -used & 7;
+		used = used < size ? used : size;
+		n++;
+	}
+	if (!n)
+		return count ? err : 0;
+	err = shr_cursor_release(hot);
+	return err ? err : (int)n;
 }
 
 struct next_attempt {

@@ -88,27 +88,21 @@ static uint64_t claim(const struct producer *p, uint64_t tail, uint64_t length, 
 	return tail + RECORD_TOTAL(length);
 }
 
-static int reserve_several(struct producer *p, size_t size, uint64_t total)
+/* With the claim lock: the next record, of @size bytes, and before it a PAD if need be. */
+static int claim_next(struct producer *p, size_t size, uint64_t *position)
 {
 	const struct ring_view *view = &p->ring->view;
-	uint64_t tail, pad;
-	int err = claim_lock(p->ring, CLAIM_LIVE_NS);
+	uint64_t tail = atomic_load_explicit(&view->shm->tail, memory_order_relaxed);
+	uint64_t total = RECORD_TOTAL(size), pad = pad_for(view, tail, total);
+	int err;
 
-	if (err)
-		return err;
-	tail = atomic_load_explicit(&view->shm->tail, memory_order_relaxed);
-	if (tail & 7) {
-		claim_unlock(p->ring);
+	if (tail & 7)
 		return corrupt(tail, 0);
-	}
-	pad = pad_for(view, tail, total);
 	err = have_space(p, tail, pad + total);
 	if (!err && (int64_t)(p->clean - tail) > (int64_t)view->capacity)
 		err = corrupt(tail, p->clean);
-	if (err) {
-		claim_unlock(p->ring);
+	if (err)
 		return err;
-	}
 	if (pad) {
 		uint64_t at = tail;
 
@@ -117,36 +111,63 @@ static int reserve_several(struct producer *p, size_t size, uint64_t total)
 				      WORD_MAKE(WORD_PAD, p->ring->me, 0, pad - 8),
 				      memory_order_release);
 	}
-	p->hot.tail = tail;
-	p->hot.limit = claim(p, tail, size, 0);
+	claim(p, tail, size, 0);
+	*position = tail;
+	return 0;
+}
+
+static int reserve_several(struct producer *p, size_t size)
+{
+	uint64_t position;
+	int err = claim_lock(p->ring, CLAIM_LIVE_NS);
+
+	if (err)
+		return err;
+	err = claim_next(p, size, &position);
 	claim_unlock(p->ring);
+	if (err)
+		return err;
+	p->hot.tail = position;
+	p->hot.limit = position + RECORD_TOTAL(size);
 	p->hot.ready = p->hot.ready_bits | size;
 	return 0;
+}
+
+static int check_size(const struct producer *p, size_t size)
+{
+	if (size > p->ring->view.max_record)
+		return shr_fail(EMSGSIZE, "a record of %zu bytes is over the ring's largest, %llu", size,
+				(unsigned long long)p->ring->view.max_record);
+	if (size < p->hot.min_record)
+		return shr_fail(EINVAL, "%zu bytes are less than the type's %llu", size,
+				(unsigned long long)p->hot.min_record);
+	return 0;
+}
+
+/* What can be said against a record of @size bytes, without looking for room. */
+static int check_reserve(const struct producer *p, size_t size)
+{
+	int err;
+
+	if (p->tag != PRODUCER_TAG)
+		return shr_fail(ECHILD, HANDLE_CHILD);
+	if (p->hot.ready)
+		return shr_fail(EBUSY, "a record is reserved already: commit or abort it first");
+	err = check_size(p, size);
+	return err ? err : segment_stale(p->ring->segment, 0);
 }
 
 int shr_producer_reserve_slow(struct shr_producer *hot, size_t size, void **payload)
 {
 	struct producer *p = own(hot);
-	uint64_t total = RECORD_TOTAL(size);
-	int err;
+	int err = check_reserve(p, size);
 
-	if (p->tag != PRODUCER_TAG)
-		return shr_fail(ECHILD, HANDLE_CHILD);
-	if (hot->ready)
-		return shr_fail(EBUSY, "a record is reserved already: commit or abort it first");
-	if (size > p->ring->view.max_record)
-		return shr_fail(EMSGSIZE, "a record of %zu bytes is over the ring's largest, %llu", size,
-				(unsigned long long)p->ring->view.max_record);
-	if (size < hot->min_record)
-		return shr_fail(EINVAL, "%zu bytes are less than the type's %llu", size,
-				(unsigned long long)hot->min_record);
-	err = segment_stale(p->ring->segment, 0);
 	if (err)
 		return err;
 	if (!p->ring->view.single) {
-		err = reserve_several(p, size, total);
+		err = reserve_several(p, size);
 	} else {
-		err = reserve_single(p, total);
+		err = reserve_single(p, RECORD_TOTAL(size));
 		if (!err)
 			return shr_producer_reserve(hot, size, payload);
 	}
@@ -356,6 +377,106 @@ int shr_producer_write(struct shr_producer *hot, const void *data, size_t size)
 		return err;
 	memcpy(payload, data, size);
 	return shr_producer_commit(hot);
+}
+
+int shr_producer_writev(struct shr_producer *hot, const struct iovec *pieces, size_t count)
+{
+	size_t size = 0;
+	void *payload;
+	uint8_t *to;
+	int err;
+
+	if (count > IOV_MAX)
+		return shr_fail(EINVAL, "%zu pieces are over %d", count, IOV_MAX);
+	for (size_t i = 0; i < count; i++) {
+		if (pieces[i].iov_len > SIZE_MAX - size)
+			return shr_fail(EMSGSIZE, "the pieces together are larger than memory");
+		size += pieces[i].iov_len;
+	}
+	err = shr_producer_reserve(hot, size, &payload);
+	if (err)
+		return err;
+	to = payload;
+	for (size_t i = 0; i < count; i++) {
+		if (pieces[i].iov_len)
+			memcpy(to, pieces[i].iov_base, pieces[i].iov_len);
+		to += pieces[i].iov_len;
+	}
+	return shr_producer_commit(hot);
+}
+
+/* One record of a batch. */
+static int write_one(struct producer *p, const struct iovec *record)
+{
+	void *payload;
+	int err = shr_producer_reserve(&p->hot, record->iov_len, &payload);
+
+	if (err)
+		return err;
+	if (record->iov_len)
+		memcpy(payload, record->iov_base, record->iov_len);
+	return shr_producer_commit(&p->hot);
+}
+
+/* Claim up to @count records under one lock; how many, or why not even one. */
+static int claim_many(struct producer *p, const struct iovec *records, size_t count,
+		      uint64_t position[SHR_BATCH_MAX])
+{
+	size_t n = 0;
+	int err = check_reserve(p, records[0].iov_len);
+
+	if (!err)
+		err = claim_lock(p->ring, CLAIM_LIVE_NS);
+	if (err)
+		return err;
+	while (n < count && n < SHR_BATCH_MAX && !(err = check_size(p, records[n].iov_len)) &&
+	       !(err = claim_next(p, records[n].iov_len, &position[n])))
+		n++;
+	claim_unlock(p->ring);
+	return n ? (int)n : err;
+}
+
+/* As commit:A, of many: each by one store, and one look at sleepers for all. */
+static void commit_many(struct producer *p, const struct iovec *records, int n,
+			const uint64_t position[SHR_BATCH_MAX])
+{
+	for (int i = 0; i < n; i++) {
+		shm_atomic_u64 *word = ring_word(&p->ring->view, position[i]);
+
+		if (records[i].iov_len)
+			memcpy((uint8_t *)word + 8, records[i].iov_base, records[i].iov_len);
+		atomic_store_explicit(word, p->hot.ready_bits | records[i].iov_len,
+				      memory_order_release);
+	}
+	event_notify(&p->ring->view.shm->data, (int)p->hot.registered, INT_MAX);
+}
+
+int shr_producer_write_many(struct shr_producer *hot, const struct iovec *records, size_t count)
+{
+	struct producer *p = own(hot);
+	uint64_t position[SHR_BATCH_MAX];
+	size_t done = 0;
+	int n = 0;
+
+	if (p->tag != PRODUCER_TAG)
+		return shr_fail(ECHILD, HANDLE_CHILD);
+	if (count > INT_MAX)
+		count = INT_MAX;
+	while (done < count) {
+		if (p->ring->view.single) {
+			n = write_one(p, &records[done]);
+			if (n)
+				break;
+			done++;
+			continue;
+		}
+		n = claim_many(p, records + done, count - done, position);
+		if (n < 0)
+			break;
+		commit_many(p, records + done, n, position);
+		done += (size_t)n;
+	}
+	return done || !count ? (int)done : n;
 }
 
 int shr_producer_write_until(struct shr_producer *hot, const void *data, size_t size,

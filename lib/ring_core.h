@@ -81,6 +81,11 @@ static inline int ring_clean_possible(const struct ring_view *view, uint64_t tai
 int ring_role_take(const struct shr_ring *ring, shm_atomic_u64 *role);
 void ring_role_leave(const struct shr_ring *ring, shm_atomic_u64 *role);
 
+/* cursor.c, for wait_any.c */
+int cursor_look(struct shr_cursor *cursor); /* 0: next has something; -EAGAIN; or what it says */
+int cursor_is_busy(struct shr_cursor *cursor); /* before a record in work, after -EAGAIN */
+struct shr_ring *cursor_ring(struct shr_cursor *cursor);
+
 /* claim.c: the claim lock. */
 #define CLAIM_LIVE_NS 10000000 /* then a non-blocking call gives up on a live owner */
 int claim_lock(const struct shr_ring *ring, int64_t patience_ns);

@@ -36,6 +36,8 @@
 #include <shmring/schema.h>
 #include <shmring/segment.h>
 
+#include <sys/uio.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -217,6 +219,28 @@ SHR_API int shr_producer_write(struct shr_producer *producer, const void *data, 
 SHR_API int shr_producer_write_until(struct shr_producer *producer, const void *data, size_t size,
 				     int64_t deadline_ns);
 
+/* As write, of the @count pieces one after another. -EINVAL: over IOV_MAX of them. Since 0.1. */
+SHR_API int shr_producer_writev(struct shr_producer *producer, const struct iovec *pieces,
+				size_t count);
+
+/*
+ * Write up to @count records at once, each of one of @records. With several
+ * producers they are claimed under one lock, so that they lie side by side (up to
+ * SHR_BATCH_MAX; more are more batches), and the consumer is woken once.
+ *
+ * Progress: as reserve.
+ * Crash:    killed in it, a first part of them is committed. With several
+ *           producers those that were claimed and not committed are skipped, each
+ *           of them counted.
+ * Returns:  how many were committed, from the first on: less than @count where the
+ *           ring is full or the next one cannot be written; or, if none was,
+ *           what reserve says of the first
+ * Since:    0.1
+ */
+#define SHR_BATCH_MAX 64
+SHR_API int shr_producer_write_many(struct shr_producer *producer, const struct iovec *records,
+				    size_t count);
+
 /* --- The consumer --------------------------------------------------------- */
 
 #define SHR_RECORD_REDELIVERED 1 /* an earlier consumer was given it, and did not release it */
@@ -270,6 +294,49 @@ SHR_API int shr_cursor_close(struct shr_cursor *cursor);
 /* Next, waiting until @deadline_ns: as shr_producer_reserve_until(). Since 0.1. */
 SHR_API int shr_cursor_next_until(struct shr_cursor *cursor, struct shr_record *record,
 				  int64_t deadline_ns);
+
+/*
+ * Up to @count next records, in place; all of them are held until release.
+ *
+ * Returns:  how many, or, if none, what next says
+ * Since:    0.1
+ */
+SHR_API int shr_cursor_next_many(struct shr_cursor *cursor, struct shr_record *records,
+				 size_t count);
+
+/*
+ * Copy up to @count next records to @buffer of @size bytes, each 8-byte aligned
+ * there, and release them. records[i].payload points into @buffer.
+ *
+ * Returns:  how many, or, if none, what read says
+ * Since:    0.1
+ */
+SHR_API int shr_cursor_read_many(struct shr_cursor *cursor, void *buffer, size_t size,
+				 struct shr_record *records, size_t count);
+
+#define SHR_CURSORS_MAX 128
+
+/*
+ * Wait until any of @count cursors, of any rings and segments, has something for
+ * next (or something is wrong with it, which next tells). *@which is the one that
+ * was served last (any number at first), and then the one to be served now: they
+ * are looked at from the one after it on, so that none starves beside a busy one.
+ *
+ *	size_t which = 0;
+ *
+ *	while (!shr_cursor_wait_any_until(cursors, n, &which, SHR_FOREVER))
+ *		while (!shr_cursor_next(cursors[which], &record) && quota--)
+ *			...
+ *
+ * Threads:  those cursors are this thread's meanwhile.
+ * Progress: spins briefly, then sleeps on all of them with one system call where
+ *           there is futex_waitv(2) (Linux 5.16); else it looks 1,000 times a second.
+ * Returns:  0, or -ETIMEDOUT, -EINTR, -EINVAL none, -E2BIG over SHR_CURSORS_MAX,
+ *           -ECHILD
+ * Since:    0.1
+ */
+SHR_API int shr_cursor_wait_any_until(struct shr_cursor *const *cursors, size_t count,
+				      size_t *which, int64_t deadline_ns);
 
 /*
  * A descriptor for poll(2), epoll(7) and the like: readable until next says
