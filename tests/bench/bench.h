@@ -121,6 +121,8 @@ void raw_peer(struct bench *);
 SIDES(inline);
 SIDES(calls);
 SIDES(several);
+SIDES(batch);
+SIDES(several_batch);
 SIDES(line);
 SIDES(trip);
 SIDES(trip_until);

@@ -119,6 +119,96 @@ void several_peer(struct bench *bench)
 	ring_produce(bench, bench->to_several, INLINE);
 }
 
+/* --- Batches ---------------------------------------------------------------- */
+
+#define BATCH 32
+
+/* The records are made in memory of one's own, and copied again by the library. */
+static void batch_produce(struct bench *bench, struct shr_producer *producer)
+{
+	const size_t size = bench->size;
+	static uint64_t source[65536 / 8], made[BATCH][8];
+	struct shared *shared = bench->shared;
+	struct iovec records[BATCH];
+	uint64_t number = 0;
+
+	for (int i = 0; i < BATCH; i++)
+		records[i] = (struct iovec){made[i], size};
+	while (!atomic_load_explicit(&shared->stop.word, memory_order_relaxed)) {
+		int n = 0;
+
+		for (int i = 0; i < BATCH; i++)
+			message_put(made[i], source, size, number + (uint64_t)i);
+		while (n < BATCH) {
+			int m = shr_producer_write_many(producer, records + n, (size_t)(BATCH - n));
+
+			if (m < 0 && m != -EAGAIN)
+				die("write many");
+			n += m > 0 ? m : 0;
+		}
+		number += BATCH;
+	}
+	atomic_store(&shared->sent.word, number + 1);
+}
+
+static uint64_t batch_take(struct shr_cursor *cursor, size_t size, uint64_t number)
+{
+	static uint64_t buffer[65536 / 8];
+	struct shr_record records[BATCH];
+	int n = shr_cursor_next_many(cursor, records, BATCH);
+
+	if (n < 0 && n != -EAGAIN)
+		die("next many");
+	for (int i = 0; i < n; i++)
+		message_take(buffer, records[i].payload, size, number + (uint64_t)i);
+	if (n > 0 && shr_cursor_release(cursor))
+		die("release");
+	return n > 0 ? (uint64_t)n : 0;
+}
+
+static void batch_consume(struct bench *bench, struct shr_cursor *cursor)
+{
+	struct shared *shared = bench->shared;
+	struct windows windows;
+	uint64_t number = 0, sent;
+	int more;
+
+	windows_begin(&windows, &bench->samples);
+	do {
+		uint64_t n = 0;
+
+		while (n < 8 * BATCH)
+			n += batch_take(cursor, bench->size, number + n);
+		number += n;
+		more = windows_note(&windows, n);
+	} while (more);
+	atomic_store(&shared->stop.word, 1);
+	do {
+		number += batch_take(cursor, bench->size, number);
+		sent = atomic_load(&shared->sent.word);
+	} while (!sent || number != sent - 1);
+}
+
+void batch_driver(struct bench *bench)
+{
+	batch_consume(bench, bench->from_single);
+}
+
+void batch_peer(struct bench *bench)
+{
+	batch_produce(bench, bench->to_single);
+}
+
+void several_batch_driver(struct bench *bench)
+{
+	batch_consume(bench, bench->from_several);
+}
+
+void several_batch_peer(struct bench *bench)
+{
+	batch_produce(bench, bench->to_several);
+}
+
 /* --- Round trips ------------------------------------------------------------ */
 
 /* The payload: a number, two times, and a fill. */

@@ -8,7 +8,7 @@
 /* In the order they run: what is compared lies side by side. */
 enum {
 	IDEAL_8, DIRTY_8, INLINE_8,
-	IDEAL_64, DIRTY_64, INLINE_64, CALLS_64, SEVERAL_64,
+	IDEAL_64, DIRTY_64, INLINE_64, CALLS_64, BATCH_64, SEVERAL_64, SEVERAL_BATCH_64,
 	IDEAL_1024, DIRTY_1024, INLINE_1024,
 	IDEAL_65536, DIRTY_65536, INLINE_65536,
 	LINE, TRIP, TRIP_UNTIL, FUTEX, TRIP_ASLEEP, EVENT,
@@ -31,8 +31,12 @@ const struct row rows[ROWS] = {
 	SIZE_ROWS(64, "    64", .against = DIRTY_64, .target = BOTH(0.9)),
 	[CALLS_64] = {"    64 bytes shmring, plain calls", "M/s", RUN(calls), .size = 64,
 		      .against = DIRTY_64, .target = BOTH(0.6)},
+	[BATCH_64] = {"    64 bytes shmring, batches of 32", "M/s", RUN(batch), .size = 64,
+		      .against = DIRTY_64, .target = BOTH(0.9)},
 	[SEVERAL_64] = {"    64 bytes shmring, several", "M/s", RUN(several), .size = 64,
 			.against = DIRTY_64},
+	[SEVERAL_BATCH_64] = {"    64 bytes, several, batches of 32", "M/s", RUN(several_batch),
+			      .size = 64, .against = DIRTY_64, .target = BOTH(0.65)},
 	SIZE_ROWS(1024, " 1,024", .against = DIRTY_1024, .target = BOTH(0.9)),
 	SIZE_ROWS(65536, "65,536", .against = IDEAL_65536,
 		  .target = {[NEAR] = 0.7, [FAR] = 1.0}),
