@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "attached.h"
@@ -31,6 +32,7 @@
 enum { IDLE, ARMED, QUIT };
 
 #define STACK_BYTES    (256 * 1024)
+#define CLOSE_PAUSE_LAST_NS 10000000
 #define NAP_FIRST_NS 1000000
 #define NAP_LAST_NS 50000000
 #define BLIND_SLICE_NS 10000000 /* without futex_waitv(2) control is seen only between slices */
@@ -227,11 +229,17 @@ void event_fd_arm(struct event_fd *fd, uint32_t key)
 
 void event_fd_close(struct event_fd *fd)
 {
+	struct timespec pause = {.tv_nsec = 20000};
+
 	if (!fd)
 		return;
 	atomic_store(&fd->control, QUIT);
-	event_futex_wake((uint32_t *)&fd->control, 1);
-	pthread_join(fd->thread, NULL);
+	/* Until it has seen that, whatever became of a wake. */
+	do {
+		event_futex_wake((uint32_t *)&fd->control, 1);
+		nanosleep(&pause, NULL);
+		pause.tv_nsec = pause.tv_nsec < CLOSE_PAUSE_LAST_NS ? pause.tv_nsec * 2 : pause.tv_nsec;
+	} while (pthread_tryjoin_np(fd->thread, NULL) == EBUSY);
 	close(fd->fd);
 	free(fd);
 }
