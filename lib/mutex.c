@@ -126,6 +126,11 @@ static int taken(struct shm_mutex *mutex, uint32_t before)
 	return before & MUTEX_DIRTY ? -EOWNERDEAD : 0;
 }
 
+int mutex_taken(struct shm_mutex *mutex, int dirty)
+{
+	return taken(mutex, dirty ? MUTEX_DIRTY : 0);
+}
+
 static int take(struct shm_mutex *mutex, uint32_t *seen, uint32_t me)
 {
 	/* lock:A. Acquire: what the last owner did. Pairs with unlock:A, sweep:A. */
@@ -296,14 +301,14 @@ static void orphan(struct shm_mutex *mutex, uint32_t dead, int is_pthread)
 
 	while (MUTEX_OWNER(seen) == dead) {
 		dirty = ((seen & ~MUTEX_OWNER(~0u)) | MUTEX_DIRTY) + MUTEX_ONE_DEATH;
-		/* With pthread the next owner does not wait for this, and may have stored its own. */
+		/* With pthread the next owner does not wait for this, and may have stored its own.
+		 */
 		if (!is_pthread)
 			atomic_store_explicit(&mutex->thread, 0, memory_order_relaxed);
 		atomic_store_explicit(&mutex->last_dead, dead, memory_order_relaxed);
 		/* sweep:A. Release: the bytes of the dead. Pairs with lock:A. */
-		if (!atomic_compare_exchange_weak_explicit(&mutex->word, &seen, dirty,
-							   memory_order_acq_rel,
-							   memory_order_relaxed))
+		if (!atomic_compare_exchange_weak_explicit(
+			    &mutex->word, &seen, dirty, memory_order_acq_rel, memory_order_relaxed))
 			continue;
 		KILL_POINT("mutex:swept");
 		event_notify(&mutex->event, 0, 1);
@@ -393,8 +398,7 @@ static int give_back(struct shr_mutex *mutex, struct shm_mutex *shm)
 
 	if (MUTEX_OWNER(atomic_load_explicit(&shm->word, memory_order_relaxed)) != mutex->me)
 		return 0;
-	if (mutex->is_pthread ||
-	    (thread && !syscall(SYS_tgkill, getpid(), (pid_t)thread, 0)))
+	if (mutex->is_pthread || (thread && !syscall(SYS_tgkill, getpid(), (pid_t)thread, 0)))
 		return -EBUSY;
 	orphan(shm, mutex->me, 0);
 	return 0;
@@ -409,8 +413,10 @@ int shr_mutex_close(struct shr_mutex *mutex)
 	if (mutex->tag == MUTEX_TAG) {
 		for (uint32_t i = 0; mutex->me && i < mutex->count; i++)
 			if (give_back(mutex, &mutex->shm[i]))
-				return shr_fail(EBUSY, "a thread of this process holds mutex %u: "
-						       "unlock it first", i);
+				return shr_fail(EBUSY,
+						"a thread of this process holds mutex %u: "
+						"unlock it first",
+						i);
 		err = segment_let_go(mutex->segment, mutex->own_segment);
 		if (err)
 			return err;
@@ -448,51 +454,12 @@ static int usable(const struct shr_mutex *mutex, uint32_t index)
 	return index < mutex->count && mutex->me;
 }
 
-/*
- * The kernel tells of the death; the word says for people who owns it. Nobody can
- * wake a waiter, so it looks every slice whether the segment is current.
- */
-static int lock_pthread(struct shr_mutex *mutex, struct shm_mutex *shm, int64_t deadline_ns)
-{
-	uint32_t seen, mine;
-	int64_t now = event_now();
-	int err, counted;
-
-	if (deadline_ns < 0)
-		deadline_ns = 0;
-
-	while ((err = mutex_pthread_lock(shm, deadline_ns - now < EVENT_SLICE_NS
-						      ? deadline_ns
-						      : now + EVENT_SLICE_NS)) == -ETIMEDOUT) {
-		now = event_now();
-		if (now >= deadline_ns)
-			return err;
-		err = segment_stale(mutex->segment, 1);
-		if (err)
-			return err;
-	}
-	if (err && err != -EOWNERDEAD)
-		return err;
-	seen = atomic_load_explicit(&shm->word, memory_order_relaxed);
-	if (err && MUTEX_OWNER(seen))
-		atomic_store_explicit(&shm->last_dead, MUTEX_OWNER(seen), memory_order_relaxed);
-	do {
-		/* Dirty and nobody's: it was swept, and counted then. */
-		counted = !MUTEX_OWNER(seen) && seen & MUTEX_DIRTY;
-		mine = (seen & ~(MUTEX_OWNER(~0u) | MUTEX_DIRTY)) | mutex->me;
-		if (err)
-			mine = (mine | MUTEX_DIRTY) + (counted ? 0 : MUTEX_ONE_DEATH);
-	} while (!atomic_compare_exchange_weak_explicit(
-		&shm->word, &seen, mine, memory_order_acquire, memory_order_relaxed));
-	return taken(shm, err ? MUTEX_DIRTY : 0);
-}
-
 static int lock_until(struct shr_mutex *mutex, uint32_t index, int64_t deadline_ns)
 {
 	struct shm_mutex *shm = &mutex->shm[index];
 
 	if (mutex->is_pthread)
-		return lock_pthread(mutex, shm, deadline_ns);
+		return mutex_pthread_lock(mutex->segment, shm, mutex->me, deadline_ns);
 	return mutex_word_lock(mutex->segment, shm, mutex->me, deadline_ns);
 }
 
@@ -553,7 +520,7 @@ int shr_mutex_try(struct shr_mutex *mutex, uint32_t index)
 		return err;
 	shm = &mutex->shm[index];
 	if (mutex->is_pthread) {
-		err = lock_pthread(mutex, shm, 0);
+		err = mutex_pthread_lock(mutex->segment, shm, mutex->me, 0);
 		return err == -ETIMEDOUT ? -EBUSY : err;
 	}
 	if (is_mine(shm, mutex->me))
@@ -594,11 +561,7 @@ static __attribute__((noinline)) int unlock_slow(struct shr_mutex *mutex, uint32
 		word_unlock(shm, seen, mutex->registered);
 		return 0;
 	}
-	atomic_store_explicit(&shm->thread, 0, memory_order_relaxed);
-	atomic_store_explicit(
-		&shm->word, (seen & ~(MUTEX_ONE_DEATH - 1)) | (seen & MUTEX_DIRTY ? MUTEX_LOST : 0),
-		memory_order_relaxed);
-	return mutex_pthread_unlock(shm);
+	return mutex_pthread_unlock(shm, seen);
 }
 
 int shr_mutex_unlock(struct shr_mutex *mutex, uint32_t index)

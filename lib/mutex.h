@@ -27,11 +27,15 @@ int mutex_view(struct shr_mutex_info *info, const struct shm_mutex *mutex, uint3
 int mutex_word_lock(const struct shr_segment *segment, struct shm_mutex *mutex, uint32_t me,
 		    int64_t deadline_ns);
 
-/* mutex_pthread.c: the other backend. Same results. */
+/* Note who has it now: 0, or -EOWNERDEAD if @dirty. */
+int mutex_taken(struct shm_mutex *mutex, int dirty);
+
+/* mutex_pthread.c: the other backend. Same results. @seen is the word. */
 uint32_t mutex_pthread_abi(void);
 int mutex_pthread_init(struct shm_mutex *mutex);
-int mutex_pthread_lock(struct shm_mutex *mutex, int64_t deadline_ns);
-int mutex_pthread_unlock(struct shm_mutex *mutex);
+int mutex_pthread_lock(const struct shr_segment *segment, struct shm_mutex *mutex, uint32_t me,
+		       int64_t deadline_ns);
+int mutex_pthread_unlock(struct shm_mutex *mutex, uint32_t seen);
 int mutex_pthread_consistent(struct shm_mutex *mutex);
 
 #endif

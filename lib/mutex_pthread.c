@@ -12,6 +12,7 @@
 #include <shmring/base.h>
 
 #include "error.h"
+#include "event.h"
 #include "mutex.h"
 
 _Static_assert(sizeof(pthread_mutex_t) <= sizeof(((struct shm_mutex *)0)->pthread),
@@ -67,7 +68,7 @@ static int result(int err)
 	}
 }
 
-int mutex_pthread_lock(struct shm_mutex *mutex, int64_t deadline_ns)
+static int lock_once(struct shm_mutex *mutex, int64_t deadline_ns)
 {
 	struct timespec deadline = {(time_t)(deadline_ns / 1000000000), deadline_ns % 1000000000};
 
@@ -78,8 +79,52 @@ int mutex_pthread_lock(struct shm_mutex *mutex, int64_t deadline_ns)
 	return result(pthread_mutex_clocklock(of(mutex), CLOCK_MONOTONIC, &deadline));
 }
 
-int mutex_pthread_unlock(struct shm_mutex *mutex)
+/*
+ * The kernel tells of the death; the word says for people who owns it. Nobody can
+ * wake a waiter, so it looks every slice whether the segment is current.
+ */
+int mutex_pthread_lock(const struct shr_segment *segment, struct shm_mutex *mutex, uint32_t me,
+		       int64_t deadline_ns)
 {
+	uint32_t seen, mine;
+	int64_t now = event_now();
+	int err, counted;
+
+	if (deadline_ns < 0)
+		deadline_ns = 0;
+	while ((err = lock_once(mutex, deadline_ns - now < EVENT_SLICE_NS
+					       ? deadline_ns
+					       : now + EVENT_SLICE_NS)) == -ETIMEDOUT) {
+		now = event_now();
+		if (now >= deadline_ns)
+			return err;
+		err = segment_stale(segment, 1);
+		if (err)
+			return err;
+	}
+	if (err && err != -EOWNERDEAD)
+		return err;
+	seen = atomic_load_explicit(&mutex->word, memory_order_relaxed);
+	if (err && MUTEX_OWNER(seen))
+		atomic_store_explicit(&mutex->last_dead, MUTEX_OWNER(seen), memory_order_relaxed);
+	do {
+		/* Dirty and nobody's: it was swept, and counted then. */
+		counted = !MUTEX_OWNER(seen) && seen & MUTEX_DIRTY;
+		mine = (seen & ~(MUTEX_OWNER(~0u) | MUTEX_DIRTY)) | me;
+		if (err)
+			mine = (mine | MUTEX_DIRTY) + (counted ? 0 : MUTEX_ONE_DEATH);
+	} while (!atomic_compare_exchange_weak_explicit(
+		&mutex->word, &seen, mine, memory_order_acquire, memory_order_relaxed));
+	return mutex_taken(mutex, !!err);
+}
+
+int mutex_pthread_unlock(struct shm_mutex *mutex, uint32_t seen)
+{
+	uint32_t lost = seen & MUTEX_DIRTY ? MUTEX_LOST : 0;
+
+	atomic_store_explicit(&mutex->thread, 0, memory_order_relaxed);
+	atomic_store_explicit(&mutex->word, (seen & ~(MUTEX_ONE_DEATH - 1)) | lost,
+			      memory_order_relaxed);
 	return result(pthread_mutex_unlock(of(mutex)));
 }
 

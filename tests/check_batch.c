@@ -266,11 +266,11 @@ static struct shr_cursor *cursors[SHR_CURSORS_MAX + 1];
 
 static void open_many(size_t count, int consume)
 {
-	struct shr_object objects[SHR_OBJECTS_MAX];
+	struct shr_object objects[SHR_OBJECTS_MAX] = {0};
 	struct shr_ring_options options = {.struct_size = sizeof(options), .capacity = 1024};
 
 	for (size_t i = 0; i < count; i++) {
-		char object[8];
+		char object[24];
 
 		snprintf(object, sizeof(object), "r%zu", i);
 		MUST(shr_ring_describe(&objects[i], object, &options));
@@ -279,7 +279,7 @@ static void open_many(size_t count, int consume)
 	MUST(shr_segment_create(&many, name, objects, count, &(struct shr_segment_options){
 		.struct_size = sizeof(struct shr_segment_options), .flags = SHR_SEGMENT_ATTACH}));
 	for (size_t i = 0; i < count; i++) {
-		char object[8];
+		char object[24];
 
 		snprintf(object, sizeof(object), "r%zu", i);
 		rings[i] = NULL;

@@ -437,6 +437,7 @@ int main(int argc, char **argv)
 	} else {
 		printf("ok 3 - at least %" PRIu64 " of each kind\n", least);
 	}
+	detach();
 	shr_segment_unlink(name);
 	return bad ? 1 : 0;
 }

@@ -1,0 +1,188 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Search the models: run.sh [quick|full]. What they say is in README.md.
+here=$(cd "$(dirname "$0")" && pwd) || exit 1
+mode=${1:-quick}
+case $mode in
+quick) optimise=-O0 megabytes=2000 ;;
+full) optimise=-O2 megabytes=7000 ;;
+*)
+	echo "usage: run.sh [quick|full]" >&2
+	exit 2
+	;;
+esac
+if ! command -v spin >/dev/null 2>&1; then
+	echo "1..0 # SKIP no spin"
+	exit 0
+fi
+
+# When | model | what the search must say | its macros | title
+#	passes		no assertion fails, and nobody sleeps for ever
+#	ends		no cycle without progress
+#	assertion	a mutant that breaks an assertion
+#	sleeps		a mutant that has a process sleep for ever
+#	cycle		a mutant that goes round for ever
+cases() {
+	cat <<'END'
+both|lock|passes|N=3 FIRST=2 SLICES=NEVER|3 processes, no deaths, no slices
+both|lock|passes|N=3 FIRST=2 SLICES=NEVER GIVE_UP|3 processes, no deaths, no slices, giving up
+both|lock|passes|N=3 FIRST=2 SLICES=NEVER FENCE=UNLOCKER|3 processes, no deaths, no slices, fence in unlock
+both|lock|passes|N=3 KILLS=1 SLICES=NEVER ORDERLY|3 processes, 1 kill of an owner that comes back, no slices
+both|lock|passes|N=2 ROUNDS=2 KILLS=2|2 processes, 2 kills
+both|lock|passes|N=3 KILLS=1|3 processes, 1 kill
+both|lock|ends|N=2 FIRST=2 KILLS=2 SLICES=REST|2 processes, 2 kills: all come to an end
+both|lock|ends|N=3 SLICES=REST FENCE=NOBODY|3 processes, no deaths, no membarrier: all come to an end
+full|lock|passes|N=3 ROUNDS=2 SLICES=NEVER GIVE_UP|3 processes, no deaths, no slices, giving up, 2 rounds
+full|lock|passes|N=3 KILLS=2 SLICES=NEVER ORDERLY GIVE_UP RESET|3 processes, 2 kills of owners that come back, no slices, giving up, reset
+full|lock|passes|N=3 KILLS=2 SLICES=NEVER ORDERLY GIVE_UP RESET NOT_SET_AGAIN QUIT_QUIETLY LOST_WAKES_ONE|the same without what is not needed
+full|lock|passes|N=2 ROUNDS=3 KILLS=5|2 processes, 5 kills
+full|lock|passes|N=3 ROUNDS=2 KILLS=1|3 processes, 1 kill, 2 rounds
+full|lock|passes|N=3 FIRST=2 KILLS=2|3 processes, 2 kills
+full|lock|passes|N=3 FIRST=2 KILLS=2 FENCE=UNLOCKER|3 processes, 2 kills, fence in unlock
+full|lock|passes|N=3 KILLS=2 GIVE_UP RESET|3 processes, 2 kills, giving up, reset
+full|lock|passes|N=3 KILLS=3|3 processes, 3 kills
+full|lock|ends|N=3 KILLS=2 SLICES=REST|3 processes, 2 kills: all come to an end
+both|lock|sleeps|KILLS=1 SLICES=NEVER|no slices, with deaths
+both|lock|cycle|KILLS=1 SLICES=REST WITHOUT_LOOK|no look at the owner before a sleep
+both|lock|assertion|KILLS=1 STEAL_WITHOUT_BYTE|steal without the byte
+both|lock|assertion|KILLS=1 RELEASE_BEFORE_CAS|the byte released before the CAS
+both|lock|assertion|N=3 SLICES=NEVER WORD_BEFORE_BYTE|steal with the word seen before the byte was won
+both|lock|sleeps|SLICES=NEVER FENCE=NOBODY|no fence on either side
+both|lock|sleeps|SLICES=NEVER LOOK_BEFORE_STORE|unlock looks at sleepers before its store
+both|lock|sleeps|SLICES=NEVER KEY_AFTER_LOOK|the key read after the look at the word
+both|lock|sleeps|SLICES=NEVER WAIT_WITHOUT_COMPARE|sleep without comparing the sequence
+both|lock|sleeps|FIRST=2 SLICES=NEVER WAIT_ON_WORD|sleep on the word and not on the sequence
+both|lock|assertion|KILLS=1 ATTACH_WITHOUT_SWEEP|attach without a sweep
+both|lock|assertion|KILLS=1 SWEEP_WITHOUT_DIRTY|the sweep forgets D
+both|lock|sleeps|KILLS=1 SLICES=NEVER ORDERLY SWEEP_WITHOUT_WAKE|the sweep wakes nobody
+both|lock|sleeps|N=3 KILLS=1 SLICES=NEVER ORDERLY LOST_QUIETLY|who leaves a lost mutex does not pass its wake on
+both|member|passes|N=2 KILLS=2 LIVES=3|2 slots, 2 processes, 2 kills, 3 attaches
+full|member|passes|N=2 KILLS=4 LIVES=5|2 slots, 2 processes, 4 kills, 5 attaches
+full|member|passes|N=3 KILLS=2 LIVES=4|2 slots, 3 processes, 2 kills, 4 attaches
+both|member|assertion|KILLS=1 ATTACH_WITHOUT_SWEEP|attach without a sweep
+both|member|assertion|KILLS=2 FREE_BEFORE_SWEEP|FREE before the sweep is complete
+both|member|assertion|KILLS=1 TAKE_OVER_WITHOUT_BYTE|take over without the byte
+both|member|assertion|KILLS=1 TAKE_OVER_WITHOUT_RECORD|take over without recording the death
+both|member|assertion|KILLS=1 RELEASE_BEFORE_THINGS|the byte released before the things are swept
+both|member|assertion|KILLS=1 FREE_BEFORE_GIVE_BACK|detach stores FREE before things are given back
+both|member|assertion|KILLS=2 COUNT_BY_INCREMENT|deaths counted by increment
+both|member|assertion|KILLS=1 RECORD_ALWAYS|a death recorded without looking at the counters
+both|member|assertion|KILLS=1 INTRODUCE_BEFORE_SWEEP|identity and attaches before the sweep
+both|member|assertion|KILLS=1 USED_LAST|USED after attaches + 1
+both|member|assertion|KILLS=1 IDENTITY_LAST|identity after attaches + 1
+both|event|passes|SLICES=NEVER|fence in the publisher, no deaths, no slices
+both|event|passes|SLICES=NEVER FENCE=SLEEPER|membarrier in the sleeper, no deaths, no slices
+full|event|passes|KILLS=2 ONLY_SLEEPERS_DIE SLICES=NEVER|fence in the publisher, sleepers die, no slices
+full|event|passes|KILLS=2 ONLY_SLEEPERS_DIE SLICES=NEVER FENCE=SLEEPER|membarrier, sleepers die, no slices
+full|event|passes|KILLS=4|fence in the publisher, any deaths
+full|event|passes|KILLS=4 FENCE=SLEEPER DEPTH=3|membarrier in the sleeper, any deaths, 3 stores buffered
+full|event|ends|KILLS=4 SLICES=REST|fence in the publisher, any deaths: no sleep without end
+full|event|ends|KILLS=4 SLICES=REST FENCE=SLEEPER|membarrier in the sleeper, any deaths: no sleep without end
+both|event|sleeps|KILLS=1 SLICES=NEVER|no slices, with deaths
+full|event|sleeps|KILLS=1 SLICES=NEVER FENCE=SLEEPER|no slices, with deaths, membarrier
+both|event|cycle|KILLS=1 SLICES=REST SLICE_WITHOUT_LOOK|no look after a slice
+both|event|sleeps|SLICES=NEVER FENCE=NOBODY|no fence on either side
+both|event|sleeps|SLICES=NEVER CLEAR_AFTER_WAKE|the bit cleared after the wake
+both|event|sleeps|SLICES=NEVER SEQUENCE_STAYS|the sequence not moved
+both|event|sleeps|SLICES=NEVER BIT_AFTER_LOOK|the bit set after the second look
+both|event|sleeps|SLICES=NEVER KEY_AFTER_LOOK|the key read after the second look
+both|event|assertion|KILLS=2 LEAKING_COUNT|a count of sleepers instead of a bit
+END
+}
+
+work=$(mktemp -d) || exit 1
+child=
+# shellcheck disable=SC2317 # it is: trap
+end_all() {
+	[ -z "$child" ] || kill "$child" 2>/dev/null
+	rm -rf "$work"
+}
+trap end_all EXIT
+trap 'exit 1' HUP INT PIPE TERM
+cd "$work" || exit 1
+
+# In the background, so that a signal ends it at once.
+search() { # pan's options
+	./pan "$@" >out 2>&1 &
+	child=$!
+	wait "$child"
+	child=
+}
+
+build() { # model, macros, what it must say
+	rm -f pan ./*.trail out
+	defines='' kind=-DSAFETY level=-O0
+	for macro in $2; do defines="$defines -D$macro"; done
+	case $3 in ends | cycle) kind=-DNP ;; esac
+	case $3 in passes | ends) level=$optimise ;; esac
+	# shellcheck disable=SC2086
+	spin -a $defines "$here/$1.pml" >out 2>&1 &&
+		${CC:-cc} -w $level $kind -DMEMLIM=$megabytes -o pan pan.c >>out 2>&1
+}
+
+# Whole: full states, nothing cut off by depth or memory, and the checks were on.
+whole() { # pan's name of the check
+	grep -q '^Full statespace search for:' out && grep -q "$1.*+" out &&
+		! grep -q -e 'Search not completed' -e 'depth too small' -e 'out of memory' \
+			-e 'MEMLIM' -e 'aborted' out
+}
+
+states() {
+	awk '/states, stored/ {
+		n = sprintf("%d", $1)
+		while (match(n, /[0-9][0-9][0-9][0-9](,|$)/))
+			n = substr(n, 1, RSTART) "," substr(n, RSTART + 1)
+		print n
+		exit
+	}' out
+}
+
+errors() {
+	sed -n 's/.*errors: \([0-9][0-9]*\).*/\1/p' out
+}
+
+# Sets say, for the line of the test.
+judge() { # what it must say
+	say=
+	case $1 in
+	passes)
+		[ "$(errors)" = 0 ] && whole 'assertion violations' &&
+			whole 'invalid end states' && say="$(states) states"
+		;;
+	ends)
+		[ "$(errors)" = 0 ] && whole 'non-progress cycles' && say="$(states) states"
+		;;
+	assertion) say=$(sed -n 's/^pan:1: \(assertion violated\).*/\1/p' out) ;;
+	sleeps) say=$(sed -n 's/^pan:1: \(invalid end state\).*/\1/p' out) ;;
+	cycle) say=$(sed -n 's/^pan:1: \(non-progress cycle\).*/\1/p' out) ;;
+	esac
+	[ -n "$say" ] && case $1 in
+	passes | ends) return 0 ;;
+	*) [ "$(errors)" -ge 1 ] && say="fails: $say, $(states) states" ;;
+	esac
+}
+
+cases | grep -e '^both' -e "^$mode" >list
+echo "1..$(grep -c . list)"
+number=0 failed=0
+while IFS='|' read -r _ model must macros title; do
+	number=$((number + 1)) start=$(date +%s)
+	case $must in
+	passes | ends) name="$model: $title:" ;;
+	*) name="mutant $model: $title" ;;
+	esac
+	if build "$model" "$macros" "$must"; then
+		case $must in
+		ends | cycle) search -m1000000 -w20 -l ;;
+		*) search -m1000000 -w20 ;;
+		esac
+	fi
+	if judge "$must"; then
+		echo "ok $number - $name $say, $(($(date +%s) - start)) s" || exit 1
+	else
+		failed=1
+		echo "not ok $number - $name wanted: $must ($macros)"
+		sed 's/^/# /' out
+	fi
+done <list
+exit $failed
