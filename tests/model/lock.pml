@@ -149,16 +149,10 @@ byte awake = N;
 #define WORD	 (buffer_of == me -> DRAINED_WORD : word)
 #define SLEEPERS (sleepers || buffer_of == me && buffer & SET)
 
-#define MOVE(i)                                                                                    \
-	if                                                                                         \
-	:: ear[i] == KEY -> ear[i] = MOVED                                                         \
-	:: else                                                                                    \
-	fi
-
 #define SEQUENCE_PLUS_ONE                                                                          \
-	MOVE(1);                                                                                   \
-	MOVE(2);                                                                                   \
-	MOVE(3)
+	ear[1] = (ear[1] == KEY -> MOVED : ear[1]);                                                \
+	ear[2] = (ear[2] == KEY -> MOVED : ear[2]);                                                \
+	ear[3] = (ear[3] == KEY -> MOVED : ear[3])
 
 inline wake_one()
 {
@@ -170,17 +164,12 @@ inline wake_one()
 	fi
 }
 
-#define WAKE(i)                                                                                    \
-	if                                                                                         \
-	:: ear[i] == ASLEEP -> ear[i] = 0; awake++                                                 \
-	:: else                                                                                    \
-	fi
-
 inline wake_all()
 {
-	WAKE(1);
-	WAKE(2);
-	WAKE(3)
+	awake = awake + (ear[1] == ASLEEP) + (ear[2] == ASLEEP) + (ear[3] == ASLEEP);
+	ear[1] = ear[1] % ASLEEP;
+	ear[2] = ear[2] % ASLEEP;
+	ear[3] = ear[3] % ASLEEP
 }
 
 /* Atomic with the operation that takes the lock. */
@@ -392,9 +381,7 @@ lives:	w = 0;
 #ifdef KEY_AFTER_LOOK
 	STEP(ear[me] = KEY);
 #endif
-#if defined(WAIT_WITHOUT_COMPARE)
-	STEP(ear[me] = ASLEEP; awake--);
-#elif defined(WAIT_ON_WORD)
+#ifdef WAIT_ON_WORD
 	STEP(if
 	     :: word == seen -> ear[me] = ASLEEP; awake--
 	     :: else -> goto again

@@ -26,21 +26,20 @@ cases() {
 	cat <<'END'
 both|lock|passes|N=3 FIRST=2 SLICES=NEVER|3 processes, no deaths, no slices
 both|lock|passes|N=3 FIRST=2 SLICES=NEVER GIVE_UP|3 processes, no deaths, no slices, giving up
-both|lock|passes|N=3 FIRST=2 SLICES=NEVER FENCE=UNLOCKER|3 processes, no deaths, no slices, fence in unlock
+full|lock|passes|N=3 FIRST=2 SLICES=NEVER FENCE=UNLOCKER|3 processes, no deaths, no slices, fence in unlock
 both|lock|passes|N=3 KILLS=1 SLICES=NEVER ORDERLY|3 processes, 1 kill of an owner that comes back, no slices
 both|lock|passes|N=2 ROUNDS=2 KILLS=2|2 processes, 2 kills
-both|lock|passes|N=3 KILLS=1|3 processes, 1 kill
+full|lock|passes|N=3 KILLS=1|3 processes, 1 kill
 both|lock|ends|N=2 FIRST=2 KILLS=2 SLICES=REST|2 processes, 2 kills: all come to an end
-both|lock|ends|N=3 SLICES=REST FENCE=NOBODY|3 processes, no deaths, no membarrier: all come to an end
+both|lock|ends|N=2 ROUNDS=2 SLICES=REST FENCE=NOBODY|2 processes, no deaths, no membarrier: all come to an end
 full|lock|passes|N=3 ROUNDS=2 SLICES=NEVER GIVE_UP|3 processes, no deaths, no slices, giving up, 2 rounds
 full|lock|passes|N=3 KILLS=2 SLICES=NEVER ORDERLY GIVE_UP RESET|3 processes, 2 kills of owners that come back, no slices, giving up, reset
 full|lock|passes|N=3 KILLS=2 SLICES=NEVER ORDERLY GIVE_UP RESET NOT_SET_AGAIN QUIT_QUIETLY LOST_WAKES_ONE|the same without what is not needed
 full|lock|passes|N=2 ROUNDS=3 KILLS=5|2 processes, 5 kills
 full|lock|passes|N=3 ROUNDS=2 KILLS=1|3 processes, 1 kill, 2 rounds
 full|lock|passes|N=3 FIRST=2 KILLS=2|3 processes, 2 kills
-full|lock|passes|N=3 FIRST=2 KILLS=2 FENCE=UNLOCKER|3 processes, 2 kills, fence in unlock
+full|lock|passes|N=3 KILLS=1 FENCE=UNLOCKER|3 processes, 1 kill, fence in unlock
 full|lock|passes|N=3 KILLS=2 GIVE_UP RESET|3 processes, 2 kills, giving up, reset
-full|lock|passes|N=3 KILLS=3|3 processes, 3 kills
 full|lock|ends|N=3 KILLS=2 SLICES=REST|3 processes, 2 kills: all come to an end
 both|lock|sleeps|KILLS=1 SLICES=NEVER|no slices, with deaths
 both|lock|cycle|KILLS=1 SLICES=REST WITHOUT_LOOK|no look at the owner before a sleep
@@ -49,8 +48,7 @@ both|lock|assertion|KILLS=1 RELEASE_BEFORE_CAS|the byte released before the CAS
 both|lock|assertion|N=3 SLICES=NEVER WORD_BEFORE_BYTE|steal with the word seen before the byte was won
 both|lock|sleeps|SLICES=NEVER FENCE=NOBODY|no fence on either side
 both|lock|sleeps|SLICES=NEVER LOOK_BEFORE_STORE|unlock looks at sleepers before its store
-both|lock|sleeps|SLICES=NEVER KEY_AFTER_LOOK|the key read after the look at the word
-both|lock|sleeps|SLICES=NEVER WAIT_WITHOUT_COMPARE|sleep without comparing the sequence
+full|lock|sleeps|SLICES=NEVER KEY_AFTER_LOOK|the key read after the look at the word
 both|lock|sleeps|FIRST=2 SLICES=NEVER WAIT_ON_WORD|sleep on the word and not on the sequence
 both|lock|assertion|KILLS=1 ATTACH_WITHOUT_SWEEP|attach without a sweep
 both|lock|assertion|KILLS=1 SWEEP_WITHOUT_DIRTY|the sweep forgets D
@@ -62,7 +60,7 @@ full|member|passes|N=3 KILLS=2 LIVES=4|2 slots, 3 processes, 2 kills, 4 attaches
 both|member|assertion|KILLS=1 ATTACH_WITHOUT_SWEEP|attach without a sweep
 both|member|assertion|KILLS=2 FREE_BEFORE_SWEEP|FREE before the sweep is complete
 both|member|assertion|KILLS=1 TAKE_OVER_WITHOUT_BYTE|take over without the byte
-both|member|assertion|KILLS=1 TAKE_OVER_WITHOUT_RECORD|take over without recording the death
+full|member|assertion|KILLS=1 TAKE_OVER_WITHOUT_RECORD|take over without recording the death
 both|member|assertion|KILLS=1 RELEASE_BEFORE_THINGS|the byte released before the things are swept
 both|member|assertion|KILLS=1 FREE_BEFORE_GIVE_BACK|detach stores FREE before things are given back
 both|member|assertion|KILLS=2 COUNT_BY_INCREMENT|deaths counted by increment
@@ -71,7 +69,7 @@ both|member|assertion|KILLS=1 INTRODUCE_BEFORE_SWEEP|identity and attaches befor
 both|member|assertion|KILLS=1 USED_LAST|USED after attaches + 1
 both|member|assertion|KILLS=1 IDENTITY_LAST|identity after attaches + 1
 both|event|passes|SLICES=NEVER|fence in the publisher, no deaths, no slices
-both|event|passes|SLICES=NEVER FENCE=SLEEPER|membarrier in the sleeper, no deaths, no slices
+full|event|passes|SLICES=NEVER FENCE=SLEEPER|membarrier in the sleeper, no deaths, no slices
 full|event|passes|KILLS=2 ONLY_SLEEPERS_DIE SLICES=NEVER|fence in the publisher, sleepers die, no slices
 full|event|passes|KILLS=2 ONLY_SLEEPERS_DIE SLICES=NEVER FENCE=SLEEPER|membarrier, sleepers die, no slices
 full|event|passes|KILLS=4|fence in the publisher, any deaths
