@@ -248,6 +248,51 @@ int shr_inspect_ring(const struct shr_inspect *inspect, uint32_t index,
 	return 0;
 }
 
+static int blame_add(struct shr_blame *blame, size_t most, int count, struct shr_blame one)
+{
+	if ((size_t)count < most)
+		blame[count++] = one;
+	return count;
+}
+
+int shr_inspect_blame(const struct shr_inspect *inspect, uint32_t index, struct shr_blame *blame,
+		      size_t most)
+{
+	struct shr_ring_status status;
+	uint64_t word = 0, lock = 0, room, unread;
+	const struct ring_view *view;
+	struct shr_walk walk;
+	int count = 0, err = shr_inspect_ring(inspect, index, &status);
+
+	if (!err)
+		err = view_open(&walk, inspect, index);
+	if (err)
+		return err;
+	view = &walk.view;
+	/* The consumer's next is where it has been given all below. */
+	err = inspect_read(inspect, &word, sizeof(word),
+			   data_offset(&walk, status.delivered & ~(uint64_t)7));
+	if (!err)
+		err = ring_number_now(&walk, &lock, offsetof(struct shm_ring, lock));
+	if (err)
+		return err;
+	unread = status.tail - status.position;
+	room = status.reclaim + view->capacity - status.tail;
+	if (!view->single && lock & 0xffff)
+		count = blame_add(blame, most, count,
+				  (struct shr_blame){SHR_BLAME_CLAIM, (uint32_t)(lock & 0xffff),
+						     status.tail, unread});
+	if ((int64_t)(status.tail - status.delivered) > 0 && WORD_STATE(word) == WORD_BUSY)
+		count = blame_add(blame, most, count,
+				  (struct shr_blame){SHR_BLAME_RECORD, WORD_OWNER(word),
+						     status.delivered, unread});
+	if (room < RECORD_TOTAL(view->max_record) + 8)
+		count = blame_add(blame, most, count,
+				  (struct shr_blame){SHR_BLAME_CONSUMER, status.consumer,
+						     status.position, unread});
+	return count;
+}
+
 int shr_walk_open(struct shr_walk **result, const struct shr_inspect *inspect, uint32_t index,
 		  uint32_t flags, size_t max_payload)
 {

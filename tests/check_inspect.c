@@ -555,10 +555,19 @@ static int look_at_all(void)
 	for (uint32_t i = 0; i < info.objects; i++) {
 		struct shr_object_info object;
 		struct shr_ring_status status;
+		struct shr_mutex_info mutex;
+		struct shr_blame blame[2];
+		int n_blame;
 
-		if (shr_inspect_object(inspect, i, &object) || object.kind != SHR_OBJECT_RING)
+		if (shr_inspect_object(inspect, i, &object))
+			continue;
+		for (uint32_t n = 0; object.kind == SHR_OBJECT_MUTEX && n < object.count && n < 100; n++)
+			shr_inspect_mutex(inspect, i, n, &mutex);
+		if (object.kind != SHR_OBJECT_RING)
 			continue;
 		shr_inspect_ring(inspect, i, &status);
+		n_blame = shr_inspect_blame(inspect, i, blame, 2);
+		ck_assert_int_le(n_blame, 2);
 		for (uint32_t flags = 0; flags < 3; flags++) {
 			struct shr_walk *walk = NULL;
 			struct shr_walk_record record;

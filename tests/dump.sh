@@ -223,7 +223,7 @@ i=0
 while [ $i -lt 60 ]; do
 	i=$((i + 1))
 	./dump-segment damage "$name" $i "$dir/bad" || bad="$bad $i:make"
-	for how in info schema records "-o jsonl info" "-o jsonl records"; do
+	for how in info schema locks records "-o jsonl info" "-o jsonl records"; do
 		# shellcheck disable=SC2086
 		timeout 10 ./shmring-dump $how "file:$dir/bad" >"$dir/out" 2>&1
 		got=$?

@@ -1,16 +1,16 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# shmring-dump locks and info on mutexes that are held, waited for, and left by the dead.
+# shmring-dump locks, info and blame: mutexes and rings that are held up, and by whom.
 name=/shmring-locks-$$
 dir=$(mktemp -d)
 started=
 end_all() {
 	for pid in $started; do kill -9 "$pid" 2>/dev/null; done
-	rm -rf "$dir" "/dev/shm$name"
+	rm -rf "$dir" "/dev/shm$name" "/dev/shm$name-ring"
 }
 trap end_all EXIT
 trap 'exit 1' INT TERM
-echo 1..11
+echo 1..16
 n=0
 ok() { # description, status
 	n=$((n + 1))
@@ -70,3 +70,34 @@ event event: 1"
 ok "info in JSON" $?
 ./shmring-dump locks "$name-none" >"$dir/out" 2>"$dir/err"
 is "no such segment" "$?" 3
+
+# A ring: nobody, a record in work, its owner dead, and full without a consumer.
+blame() {
+	./shmring-dump blame "$name-ring" | sed -E 's/pid [0-9]+/pid P/; s/ lt-peer,/ peer,/'
+}
+./peer send "$name-ring" 1 1
+is "nobody holds up a ring" "$(blame)" "nobody holds up a ring; for mutexes see locks"
+rm -f "/dev/shm$name-ring"
+./peer hold "$name-ring" >"$dir/reserved" &
+holder=$!
+started="$started $holder"
+i=0
+while [ ! -s "$dir/reserved" ] && [ $i -lt 1000 ]; do sleep 0.01; i=$((i + 1)); done
+is "who reserved a record" "$(blame)" \
+	"ring: the record at position 4294963200 is reserved and not committed by member 1, pid P peer, alive, for at least 0.2 s"
+kill -9 "$holder"
+wait "$holder" 2>/dev/null
+is "and died" "$(blame)" \
+	"ring: the record at position 4294963200 is reserved and not committed by member 1, pid P peer, dead, for at least 0.2 s"
+rm -f "/dev/shm$name-ring"
+./peer send "$name-ring" 1 1000 2>/dev/null & sender=$!
+started="$started $sender"
+i=0
+while ! blame | grep -q full && [ $i -lt 50 ]; do i=$((i + 1)); done
+is "a full ring" "$(blame | sed -E 's/[0-9]+ bytes unread/N bytes unread/')" \
+	"ring: full, N bytes unread from position 4294963200: waits for a consumer, and there is none, for at least 0.2 s"
+./shmring-dump -o json blame "$name-ring" | jq -e '.blame[0]|.what=="consumer" and .member==0 and
+	.position=="4294963200"' >/dev/null
+ok "in JSON" $?
+kill -9 "$sender"
+wait "$sender" 2>/dev/null

@@ -29,6 +29,7 @@ struct request {
 int command_list(const struct style *style);
 int command_info(const struct shr_inspect *inspect, const struct style *style, const char *name);
 int command_schema(const struct shr_inspect *inspect, const struct style *style, const char *name);
+int command_blame(const struct shr_inspect *inspect, const struct style *style, const char *name);
 int command_locks(const struct shr_inspect *inspect, const struct style *style, const char *name);
 int command_records(const struct shr_inspect *inspect, const struct request *request,
 		    const char *name);

@@ -141,6 +141,28 @@ SHR_API int shr_inspect_ring(const struct shr_inspect *inspect, uint32_t index,
 SHR_API int shr_inspect_bytes(const struct shr_inspect *inspect, uint32_t index, uint64_t offset,
 			      void *buffer, size_t size);
 
+/* What holds a ring up. */
+#define SHR_BLAME_CONSUMER 1 /* no room for a largest record: until the consumer releases */
+#define SHR_BLAME_RECORD 2   /* the consumer's next record is reserved, and not committed */
+#define SHR_BLAME_CLAIM 3    /* the claim lock of the producers is held */
+
+struct shr_blame {
+	uint32_t what;	   /* SHR_BLAME_* */
+	uint32_t member;   /* number of who it is, 0: nobody consumes. See shr_inspect_member() */
+	uint64_t position; /* released to; of the record; of the tail */
+	uint64_t unread;   /* bytes that are not released */
+};
+
+/*
+ * Who holds up the ring that is object @index, just now: up to @most of @blame. A
+ * healthy ring has such moments, too: what stays the same for some time is stuck.
+ *
+ * Returns:  how many, or -ENOENT, -EPROTOTYPE not a ring, -EBADMSG, -ENODATA
+ * Since:    0.1
+ */
+SHR_API int shr_inspect_blame(const struct shr_inspect *inspect, uint32_t index,
+			      struct shr_blame *blame, size_t most);
+
 /* --- Walking over the records of a ring ------------------------------------- */
 
 /* Where a walk starts. */
