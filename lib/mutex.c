@@ -35,8 +35,9 @@
  *
  * Progress. lock, uncontended: one CAS. unlock: one store, and a wake where
  * somebody sleeps. Before each sleep, which is a slice of at most 100 ms, the
- * owner's life is looked at. Who has slept sets sleepers when it takes the mutex, since the one
- * wake that it got may have cleared the bit of others.
+ * owner's life is looked at. A wake is for one sleeper and clears the bit of all: who
+ * was woken sets it again before it looks at the word (event_prepare()), and who leaves
+ * without the mutex passes the wake on.
  *
  * Crash (the kill points have these names)
  *	mutex:taken, mutex:mine  dirty at the next look
@@ -174,7 +175,7 @@ static int look_at_owner(const struct shr_segment *segment, struct shm_mutex *mu
 	if (!word_possible(seen, segment->layout.header.members))
 		return corrupt(seen);
 	/* Nobody, or a thread of this process; and first the cheap question. */
-	if (!owner || owner == me || member_held(segment->door, owner - 1) != 0)
+	if (!owner || owner == me || member_held(segment->door, owner - 1) > 0)
 		return 0;
 	err = member_win(segment, owner - 1, &token);
 	if (err) /* not dead; or it cannot be told, and nobody should wait for ever for that */
@@ -250,10 +251,8 @@ static int sleep_for(const struct shr_segment *segment, struct shm_mutex *mutex,
 				 deadline_ns - now < slice ? deadline_ns : now + slice);
 		now = event_now();
 	}
-	/* sleepers is set since event_prepare(), or was by whoever cleared it to wake me. */
-	if (err == -EOWNERDEAD || !err)
-		atomic_store_explicit(&mutex->event.sleepers, 1, memory_order_relaxed);
-	else
+	/* Where it is mine, the bit is set since event_prepare(): unlock wakes the next one. */
+	if (err && err != -EOWNERDEAD)
 		event_notify(&mutex->event, segment->registered, 1);
 	return err;
 }

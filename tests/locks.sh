@@ -101,3 +101,4 @@ is "a full ring" "$(blame | sed -E 's/[0-9]+ bytes unread/N bytes unread/')" \
 ok "in JSON" $?
 kill -9 "$sender"
 wait "$sender" 2>/dev/null
+exit 0
