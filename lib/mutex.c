@@ -251,7 +251,10 @@ static int sleep_for(const struct shr_segment *segment, struct shm_mutex *mutex,
 				 deadline_ns - now < slice ? deadline_ns : now + slice);
 		now = event_now();
 	}
-	/* Where it is mine, the bit is set since event_prepare(): unlock wakes the next one. */
+	/*
+	 * Where it is mine, others that sleep are not forgotten: the bit is set since
+	 * event_prepare(), or was taken for a wake whose sleeper sets it again.
+	 */
 	if (err && err != -EOWNERDEAD)
 		event_notify(&mutex->event, segment->registered, 1);
 	return err;

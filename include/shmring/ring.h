@@ -404,6 +404,8 @@ SHR_API int shr_cursor_release_slow(struct shr_cursor *cursor);
  *                 -EBUSY    a reservation is open
  *                 -ESTALE   the segment is obsolete
  *                 -EBADMSG  the ring is corrupt
+ *                 -EACCES, -EMFILE (and what else open(2) says) who claims seems
+ *                           dead, and this process may not prove it
  *                 -ECHILD
  * Since:    0.1
  */
@@ -461,6 +463,8 @@ SHR_API inline int shr_producer_commit(struct shr_producer *producer)
  * Returns:  0, or -EAGAIN  nothing committed is there
  *                 -ESTALE  the same, and the segment is obsolete
  *                 -EBADMSG the ring is corrupt; this cursor stays where it is
+ *                 -EACCES, -EMFILE (and what else open(2) says) the record's
+ *                          producer seems dead, and this process may not prove it
  *                 -ECHILD
  * Since:    0.1
  */

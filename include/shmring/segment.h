@@ -87,6 +87,8 @@ struct shr_segment_options {
  * Returns:  0, or -EEXIST  there is one, and neither ATTACH nor REPLACE
  *                 -EINVAL  bad options or objects
  *                 -E2BIG   too many objects, or they do not fit a size
+ *                 -EBUSY   another process is just removing the obsolete one of
+ *                          that name, and has not done so for a second
  *                 or what shr_map_open() and shr_segment_attach() say
  * Since:    0.1
  */
