@@ -185,31 +185,58 @@ struct shm_mutex {
 #define MUTEX_DEATHS(word) ((word) >> 16)
 #define MUTEX_ONE_DEATH 0x10000u
 
-/* A cursor. All of it is written by its owner only. */
+/*
+ * A cursor of a ring: what its consumer has got. Written by its owner only, but
+ * for @role and @mode, which who holds the byte of a dead owner may clear. In a
+ * queue the first one is the gate of all, and the owner of the take lock writes.
+ */
 struct shm_cursor {
 	shm_atomic_u64 role;	  /* enum below */
 	shm_atomic_u64 position;  /* released all below */
 	shm_atomic_u64 delivered; /* given to the program: all below */
 	shm_atomic_u64 skipped;	  /* records reserved, never committed, passed over */
 	shm_atomic_u64 redelivered;
-	shm_atomic_u64 journal_position; /* what position and skipped are about to be */
+	shm_atomic_u64 journal_position; /* what position, skipped, lost, sequence are about to be */
 	shm_atomic_u64 journal_skipped;
-	shm_u64 reserved[5];
+	shm_atomic_u64 journal_lost;
+	shm_atomic_u64 journal_sequence;
+	shm_atomic_u64 lost;	   /* records dropped or overwritten before it had them */
+	shm_atomic_u64 lost_bytes; /* overwritten */
+	shm_atomic_u64 sequence;   /* number that the next record should have */
+	shm_atomic_u64 mode;	   /* CURSOR_*, 0: the place is free; above, evictions from it */
+	shm_u64 reserved[3];
+	/* 128 */
 	char name[32]; /* zero terminated */
+	shm_u64 reserved_name[12];
 };
+
+/* Of shm_cursor.mode. */
+#define CURSOR_USED 1u
+#define CURSOR_GATE 2u	  /* producers wait for it */
+#define CURSOR_DURABLE 4u /* stays when its owner is gone */
+#define CURSOR_JOINING 8u /* its position is not certain yet: like no cursor, if the owner dies */
+#define CURSOR_MODE(mode) ((uint32_t)((mode) & 15))
+#define CURSOR_EVICTIONS(mode) ((mode) >> 16)
+#define CURSOR_ONE_EVICTION ((uint64_t)1 << 16)
 
 /*
  * A ring: this, then its data. Geometry is in the directory: flags,
- * param[0] capacity, [1] max_record, [2] history, [3] first_position.
+ * param[0] capacity, [1] max_record, [2] history, [3] first_position,
+ * [4] cursors low 32 bits, mode high 32.
  */
-#define FORMAT_RING_DATA 4096u
+#define FORMAT_RING_DATA 8192u
+#define FORMAT_CURSORS 28u
 struct shm_ring {
-	/* 0: who claims. Unused with a single producer. */
+	/* 0: who claims. With a single producer the lock guards the table of cursors only. */
 	shm_atomic_u32 lock; /* owner + 1 low 16 bits, repairs high 16 */
 	uint32_t reserved_lock;
-	shm_atomic_u64 tail;
-	shm_u64 reserved_claim[14];
-	/* 128: who cleans, which is the owner of cursor 0. */
+	shm_atomic_u64 tail;	 /* single producer: some boundary at or below it */
+	shm_atomic_u64 sequence; /* that the next record will have; likewise */
+	shm_atomic_u64 dropped;	 /* records that producers gave up for lack of room */
+	shm_atomic_u64 journal_sequence; /* what sequence and dropped are about to be */
+	shm_atomic_u64 journal_dropped;
+	shm_u64 reserved_claim[10];
+	/* 128: who cleans: the owner of cursor 0, or of the claim lock, or the single producer. */
 	shm_atomic_u64 reclaim; /* records at or above are whole */
 	shm_atomic_u64 clean;	/* from the tail up to here all is zero */
 	shm_u64 reserved_clean[14];
@@ -219,11 +246,21 @@ struct shm_ring {
 	/* 384, 512 */
 	struct shm_event data;	/* a record was committed */
 	uint32_t reserved_data[30];
-	struct shm_event space; /* clean moved */
+	struct shm_event space; /* there is room again */
 	uint32_t reserved_space[30];
-	/* 640 */
-	struct shm_cursor cursor[1];
-	shm_u64 reserved[416];
+	/* 640: who takes from a queue. */
+	shm_atomic_u32 take_lock;   /* as lock */
+	shm_atomic_u32 rewind;	    /* not 0: records below take are to be taken again */
+	shm_atomic_u64 take;	    /* the next one to be taken is here or beyond */
+	shm_atomic_u64 redelivered; /* takes of a record that was taken before */
+	shm_atomic_u64 acked;	    /* records that the gate has passed as done */
+	shm_atomic_u64 journal_acked;
+	shm_u64 reserved_take[11];
+	/* 768: seldom. */
+	shm_atomic_u64 full; /* times a producer found no room */
+	shm_u64 reserved_seldom[31];
+	/* 1024 */
+	struct shm_cursor cursor[FORMAT_CURSORS];
 };
 
 /* A role: member number low 16 bits, 0 nobody; above, owners that died in it. */
@@ -240,10 +277,19 @@ enum {
 	WORD_READY = 2, /* committed */
 	WORD_SKIP = 3,	/* reserved and given up, or its owner died */
 	WORD_PAD = 4,	/* no record: to the end of the ring, or cut off a shorter commit */
-	WORD_TAKEN = 5, /* queues, later */
-	WORD_DONE = 6,
+	WORD_TAKEN = 5, /* queue: a worker has it; the token says who */
+	WORD_DONE = 6,	/* queue: acknowledged */
+	WORD_LOST = 7,	/* queue: its worker died or gave it back, at most once */
 };
 #define WORD_CLAIM_PAD 1u
+/*
+ * Behind the word, if the ring has them, 8 bytes each in this order: sequence,
+ * token, time (CLOCK_REALTIME ns). A PAD has none. The token of a queue: the
+ * worker's member number low 16 bits, above how many times it was taken.
+ */
+#define TOKEN_MEMBER(token) ((uint32_t)((token) & 0xffff))
+#define TOKEN_COUNT(token) ((token) >> 16)
+#define TOKEN_MAKE(member, count) ((uint64_t)(count) << 16 | (uint64_t)(member))
 #define WORD_MAKE(state, owner, type, length)                                  \
 	((uint64_t)(owner) << 52 | (uint64_t)(state) << 48 | (uint64_t)(type) << 32 | (uint64_t)(length))
 #define WORD_LENGTH(word) ((word) & 0xffffffffu)
@@ -251,8 +297,9 @@ enum {
 #define WORD_STATE(word) ((uint32_t)((word) >> 48 & 15))
 #define WORD_OWNER(word) ((uint32_t)((word) >> 52 & 1023))
 #define WORD_ZERO(word) ((word) >> 62)
-/* Bytes that a payload of @length takes in the ring. */
-#define RECORD_TOTAL(length) (((uint64_t)(length) + 8 + FORMAT_ALIGN - 1) & ~(uint64_t)(FORMAT_ALIGN - 1))
+/* Bytes that a payload of @length takes in a ring whose records start with @header bytes. */
+#define RECORD_TOTAL(header, length)                                                           \
+	(((uint64_t)(length) + (header) + FORMAT_ALIGN - 1) & ~(uint64_t)(FORMAT_ALIGN - 1))
 
 #define FORMAT_AT(type, member, at) \
 	_Static_assert(offsetof(struct type, member) == (at), "format: " #type "." #member)
@@ -292,21 +339,25 @@ FORMAT_IS(shm_schema, 48);
 FORMAT_IS(shm_field, 48);
 FORMAT_IS(shm_event, 8);
 FORMAT_IS(shm_event_line, FORMAT_LINE);
-FORMAT_IS(shm_cursor, 128);
-FORMAT_AT(shm_cursor, name, 96);
+FORMAT_IS(shm_cursor, 256);
+FORMAT_AT(shm_cursor, mode, 96);
+FORMAT_AT(shm_cursor, name, 128);
 FORMAT_IS(shm_ring, FORMAT_RING_DATA);
 FORMAT_AT(shm_ring, tail, 8);
 FORMAT_AT(shm_ring, reclaim, 128);
 FORMAT_AT(shm_ring, producer, 256);
 FORMAT_AT(shm_ring, data, 384);
 FORMAT_AT(shm_ring, space, 512);
-FORMAT_AT(shm_ring, cursor, 640);
+FORMAT_AT(shm_ring, take_lock, 640);
+FORMAT_AT(shm_ring, full, 768);
+FORMAT_AT(shm_ring, cursor, 1024);
 _Static_assert(sizeof(shm_atomic_u64) == 8 && _Alignof(shm_atomic_u64) == 8, "format: u64");
 
 /* Two libraries of one format whose layouts differ all the same refuse each other. */
 #define FORMAT_FINGERPRINT                                                                     \
 	(((uint64_t)sizeof(struct shm_header) << 48) ^ ((uint64_t)sizeof(struct shm_object) << 36) ^ \
 	 ((uint64_t)sizeof(struct shm_member) << 24) ^ ((uint64_t)FORMAT_LINE << 12) ^             \
-	 ((uint64_t)FORMAT_ALIGN << 8) ^ (uint64_t)sizeof(struct shm_field))
+	 ((uint64_t)FORMAT_ALIGN << 8) ^ ((uint64_t)FORMAT_RING_DATA << 30) ^                      \
+	 ((uint64_t)sizeof(struct shm_cursor) << 32) ^ (uint64_t)sizeof(struct shm_field))
 
 #endif

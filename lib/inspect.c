@@ -165,15 +165,11 @@ int shr_inspect_object(const struct shr_inspect *inspect, uint32_t index,
 					 .schema_hash = entry->schema_hash,
 					 .schema = inspect->layout.schema[index]};
 	memcpy(info->name, entry->name, sizeof(info->name));
-	if (entry->kind == SHR_OBJECT_RING)
-		info->ring = (struct shr_ring_options){.struct_size = sizeof(info->ring),
-						       .flags = entry->flags,
-						       .capacity = entry->param[0],
-						       .max_record = entry->param[1],
-						       .history = entry->param[2],
-						       .schema = info->schema,
-						       .first_position = entry->param[3]};
-	else if (entry->kind == SHR_OBJECT_MUTEX || entry->kind == SHR_OBJECT_EVENT)
+	if (entry->kind == SHR_OBJECT_RING) {
+		ring_entry_options(&info->ring, entry);
+		info->ring.schema = info->schema;
+	}
+	if (entry->kind == SHR_OBJECT_MUTEX || entry->kind == SHR_OBJECT_EVENT)
 		info->count = (uint32_t)entry->param[0];
 	return 0;
 }

@@ -5,21 +5,31 @@
  * A single producer keeps tail and limit to itself and reserves without a
  * shared store. With several, tail is the position of the reserved record and
  * limit its end, so that after commit both are equal: every reserve comes here
- * and claims under the lock.
+ * and claims under the lock. So it does in rings whose records start with more
+ * than a word.
+ *
+ * Crash (the kill points have these names)
+ *	reserve:pad	single producer: a PAD is there, and no record
+ *	commit:rest	the record is BUSY still, with a PAD in it that nobody sees;
+ *			single producer: a part of the zone is zeroed again
+ *	open:zeroed	the next single producer does it again
  */
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
+#include <time.h>
 
 #include "error.h"
 #include "handle.h"
+#include "killpoint.h"
 #include "ring_core.h"
 
 struct producer {
 	struct shr_producer hot;
 	uint32_t tag; /* 0 in a child */
+	int full;     /* the last reserve found no room */
 	struct shr_ring *ring;
-	uint64_t clean; /* as last read */
+	struct cleaner cleaner; /* where producers do not clean: only what was read last */
 };
 
 static struct producer *own(struct shr_producer *hot)
@@ -33,18 +43,21 @@ static int corrupt(uint64_t tail, uint64_t clean)
 			(unsigned long long)tail, (unsigned long long)clean);
 }
 
-/* Have @need bytes and a word of zeroes from @tail on, as far as this handle knows. */
+/* Have @need bytes and a word of zeroes from @tail on. */
 static int have_space(struct producer *p, uint64_t tail, uint64_t need)
 {
 	const struct ring_view *view = &p->ring->view;
+	uint64_t *clean = &p->cleaner.clean;
 
-	if ((int64_t)(p->clean - tail) >= (int64_t)(need + 8))
+	if ((int64_t)(*clean - tail) >= (int64_t)(need + 8))
 		return 0;
+	if (view->ahead)
+		return cleaner_room(&p->cleaner, tail, need);
 	/* reserve:A. Acquire: zeroes before stores into them. Pairs with clean:A. */
-	p->clean = atomic_load_explicit(&view->shm->clean, memory_order_acquire);
-	if (!ring_clean_possible(view, tail, p->clean))
-		return corrupt(tail, p->clean);
-	return p->clean - tail >= need + 8 ? 0 : -EAGAIN;
+	*clean = atomic_load_explicit(&view->shm->clean, memory_order_acquire);
+	if (!ring_clean_possible(view, tail, *clean))
+		return corrupt(tail, *clean);
+	return *clean - tail >= need + 8 ? 0 : -EAGAIN;
 }
 
 /* Bytes to the end of the lap at @tail if @total does not fit there, else 0. */
@@ -55,37 +68,95 @@ static uint64_t pad_for(const struct ring_view *view, uint64_t tail, uint64_t to
 	return total > rest ? rest : 0;
 }
 
-static int reserve_single(struct producer *p, uint64_t total)
+/* Full, and the record is given up: its number is used. By who may claim. */
+static int drop(struct producer *p)
+{
+	struct shm_ring *shm = p->ring->view.shm;
+	uint64_t number = p->ring->view.single
+				  ? p->cleaner.sequence
+				  : atomic_load_explicit(&shm->sequence, memory_order_relaxed);
+	uint64_t dropped = atomic_load_explicit(&shm->dropped, memory_order_relaxed) + 1;
+
+	atomic_store_explicit(&shm->journal_sequence, number + 1, memory_order_release);
+	atomic_store_explicit(&shm->journal_dropped, dropped, memory_order_release);
+	KILL_POINT("claim:dropping");
+	atomic_store_explicit(&shm->sequence, number + 1, memory_order_release);
+	p->cleaner.sequence = number + 1;
+	atomic_store_explicit(&shm->dropped, dropped, memory_order_release);
+	return -ENOBUFS;
+}
+
+static uint64_t now_real_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static void reserved(struct producer *p, uint64_t position, size_t size)
+{
+	struct shr_producer *hot = &p->hot;
+
+	hot->tail = position;
+	hot->end = hot->limit = position + ring_total(&p->ring->view, size);
+	hot->ready = hot->ready_bits | size;
+}
+
+static int reserve_single(struct producer *p, size_t size, int may_drop)
 {
 	const struct ring_view *view = &p->ring->view;
 	struct shr_producer *hot = &p->hot;
-	uint64_t pad = pad_for(view, hot->tail, total);
+	uint64_t total = ring_total(view, size), pad = pad_for(view, hot->tail, total);
 	int err = have_space(p, hot->tail, pad + total);
 
 	if (err)
-		return err;
-	hot->limit = p->clean - 8;
+		return err == -EAGAIN && may_drop ? drop(p) : err;
 	if (pad) {
 		/* commit:A, of no record; a consumer sleeps on until the next one. */
 		atomic_store_explicit(ring_word(view, hot->tail),
 				      WORD_MAKE(WORD_PAD, p->ring->me, 0, pad - 8),
 				      memory_order_release);
 		hot->tail += pad;
+		KILL_POINT("reserve:pad");
 	}
+	if (view->ahead)
+		cleaner_mark(&p->cleaner, hot->tail);
+	if (view->sequence_at)
+		atomic_store_explicit(ring_extra(view, hot->tail, view->sequence_at),
+				      p->cleaner.sequence++, memory_order_relaxed);
+	if (view->time_at)
+		atomic_store_explicit(ring_extra(view, hot->tail, view->time_at), now_real_ns(),
+				      memory_order_relaxed);
+	reserved(p, hot->tail, size);
+	if (view->header == 8) /* from now on without coming here */
+		hot->limit = p->cleaner.clean - 8;
 	return 0;
 }
 
 /* The claim lock is held. Never two words for one tail store. */
-static uint64_t claim(const struct producer *p, uint64_t tail, uint64_t length, uint32_t type)
+static uint64_t claim(const struct producer *p, uint64_t tail, uint64_t length, int pad)
 {
 	const struct ring_view *view = &p->ring->view;
+	uint64_t total = pad ? RECORD_TOTAL(8, length) : ring_total(view, length);
 
 	atomic_store_explicit(ring_word(view, tail),
-			      WORD_MAKE(WORD_BUSY, p->ring->me, type, length),
+			      WORD_MAKE(WORD_BUSY, p->ring->me, pad ? WORD_CLAIM_PAD : 0, length),
 			      memory_order_relaxed);
+	KILL_POINT("claim:busy");
+	if (view->sequence_at && !pad) {
+		uint64_t number = atomic_load_explicit(&view->shm->sequence, memory_order_relaxed);
+
+		/* Release each: a mender sees them in this order. */
+		atomic_store_explicit(ring_extra(view, tail, view->sequence_at), number,
+				      memory_order_release);
+		atomic_store_explicit(&view->shm->sequence, number + 1, memory_order_release);
+		KILL_POINT("claim:numbered");
+	}
 	/* Release: BUSY before tail. Pairs with the sweep's load of tail. */
-	atomic_store_explicit(&view->shm->tail, tail + RECORD_TOTAL(length), memory_order_release);
-	return tail + RECORD_TOTAL(length);
+	atomic_store_explicit(&view->shm->tail, tail + total, memory_order_release);
+	KILL_POINT("claim:claimed");
+	return tail + total;
 }
 
 /* With the claim lock: the next record, of @size bytes, and before it a PAD if need be. */
@@ -93,30 +164,42 @@ static int claim_next(struct producer *p, size_t size, uint64_t *position)
 {
 	const struct ring_view *view = &p->ring->view;
 	uint64_t tail = atomic_load_explicit(&view->shm->tail, memory_order_relaxed);
-	uint64_t total = RECORD_TOTAL(size), pad = pad_for(view, tail, total);
+	uint64_t total = ring_total(view, size), pad = pad_for(view, tail, total);
 	int err;
 
 	if (tail & 7)
 		return corrupt(tail, 0);
 	err = have_space(p, tail, pad + total);
-	if (!err && (int64_t)(p->clean - tail) > (int64_t)view->capacity)
-		err = corrupt(tail, p->clean);
+	if (!err && (int64_t)(p->cleaner.clean - tail) > (int64_t)view->capacity)
+		err = corrupt(tail, p->cleaner.clean);
 	if (err)
 		return err;
 	if (pad) {
 		uint64_t at = tail;
 
-		tail = claim(p, tail, pad - 8, WORD_CLAIM_PAD);
+		tail = claim(p, tail, pad - 8, 1);
 		atomic_store_explicit(ring_word(view, at),
 				      WORD_MAKE(WORD_PAD, p->ring->me, 0, pad - 8),
 				      memory_order_release);
 	}
+	if (view->ahead)
+		cleaner_mark(&p->cleaner, tail);
 	claim(p, tail, size, 0);
 	*position = tail;
 	return 0;
 }
 
-static int reserve_several(struct producer *p, size_t size)
+/* The record is claimed and BUSY: nobody else looks at what is behind its word. */
+static void put_time(const struct producer *p, uint64_t position)
+{
+	const struct ring_view *view = &p->ring->view;
+
+	if (view->time_at)
+		atomic_store_explicit(ring_extra(view, position, view->time_at), now_real_ns(),
+				      memory_order_relaxed);
+}
+
+static int reserve_several(struct producer *p, size_t size, int may_drop)
 {
 	uint64_t position;
 	int err = claim_lock(p->ring, CLAIM_LIVE_NS);
@@ -124,12 +207,13 @@ static int reserve_several(struct producer *p, size_t size)
 	if (err)
 		return err;
 	err = claim_next(p, size, &position);
+	if (err == -EAGAIN && may_drop)
+		err = drop(p);
 	claim_unlock(p->ring);
 	if (err)
 		return err;
-	p->hot.tail = position;
-	p->hot.limit = position + RECORD_TOTAL(size);
-	p->hot.ready = p->hot.ready_bits | size;
+	put_time(p, position);
+	reserved(p, position, size);
 	return 0;
 }
 
@@ -157,22 +241,42 @@ static int check_reserve(const struct producer *p, size_t size)
 	return err ? err : segment_stale(p->ring->segment, 0);
 }
 
-int shr_producer_reserve_slow(struct shr_producer *hot, size_t size, void **payload)
+static int reserve_now(struct producer *p, size_t size, int may_drop)
 {
-	struct producer *p = own(hot);
-	int err = check_reserve(p, size);
+	return p->ring->view.single ? reserve_single(p, size, may_drop)
+				    : reserve_several(p, size, may_drop);
+}
+
+/* Reserve; where it is full, a dead gate goes first. @may_drop: and then the record. */
+static int reserve(struct producer *p, size_t size, int may_drop)
+{
+	const struct ring_view *view = &p->ring->view;
+	int err = check_reserve(p, size), gone = 1;
 
 	if (err)
 		return err;
-	if (!p->ring->view.single) {
-		err = reserve_several(p, size);
-	} else {
-		err = reserve_single(p, RECORD_TOTAL(size));
-		if (!err)
-			return shr_producer_reserve(hot, size, payload);
+	may_drop = may_drop && (view->flags & SHR_RING_DROP_NEWEST || view->mode == SHR_RING_OVERWRITE);
+	err = reserve_now(p, size, 0);
+	while (err == -EAGAIN && view->ahead && gone > 0) {
+		gone = cleaner_evict(&p->cleaner);
+		if (gone > 0 || may_drop)
+			err = gone < 0 ? gone : reserve_now(p, size, may_drop && !gone);
+		else if (gone < 0)
+			err = gone;
 	}
+	if (err == -EAGAIN && !p->full)
+		atomic_fetch_add_explicit(&view->shm->full, 1, memory_order_relaxed);
+	p->full = err == -EAGAIN;
+	return err;
+}
+
+int shr_producer_reserve_slow(struct shr_producer *hot, size_t size, void **payload)
+{
+	struct producer *p = own(hot);
+	int err = reserve(p, size, 1);
+
 	if (!err)
-		*payload = hot->data + (hot->tail & hot->mask) + 8;
+		*payload = hot->data + (hot->tail & hot->mask) + p->ring->view.header;
 	return err;
 }
 
@@ -201,29 +305,33 @@ static int open_reservation(struct producer *p)
 int shr_producer_commit_size(struct shr_producer *hot, size_t size)
 {
 	struct producer *p = own(hot);
-	uint64_t total = RECORD_TOTAL(size), reserved = WORD_LENGTH(hot->ready), rest;
+	uint64_t had = WORD_LENGTH(hot->ready), total, rest;
 	int err = open_reservation(p);
 
 	if (err)
 		return err;
-	if (size > reserved)
+	if (size > had)
 		return shr_fail(EMSGSIZE, "%zu bytes are over the %llu reserved", size,
-				(unsigned long long)reserved);
+				(unsigned long long)had);
 	if (size < hot->min_record)
 		return shr_fail(EINVAL, "%zu bytes are less than the type's %llu", size,
 				(unsigned long long)hot->min_record);
-	rest = RECORD_TOTAL(reserved) - total;
+	total = ring_total(&p->ring->view, size);
+	rest = hot->end - hot->tail - total;
 	if (p->ring->view.single) {
 		/* I1: what is not of this record is zero again before it is seen. */
 		memset(hot->data + (hot->tail & hot->mask) + total, 0, (size_t)rest);
 	} else if (rest) {
 		/* BUSY covers it until commit:A makes the record shorter. */
-		hot->limit = hot->tail + total;
 		atomic_store_explicit(ring_word(&p->ring->view, hot->tail + total),
 				      WORD_MAKE(WORD_PAD, p->ring->me, 0, rest - 8),
 				      memory_order_relaxed);
 	}
-	hot->ready = hot->ready - reserved + size;
+	KILL_POINT("commit:rest");
+	if (!p->ring->view.single || p->ring->view.header != 8)
+		hot->limit = hot->tail + total;
+	hot->end = hot->tail + total;
+	hot->ready = hot->ready - had + size;
 	return shr_producer_commit(hot);
 }
 
@@ -235,9 +343,12 @@ int shr_producer_abort(struct shr_producer *hot)
 	if (err)
 		return err;
 	if (p->ring->view.single) {
-		memset(hot->data + (hot->tail & hot->mask), 0,
-		       (size_t)RECORD_TOTAL(WORD_LENGTH(hot->ready)));
+		memset(hot->data + (hot->tail & hot->mask), 0, (size_t)(hot->end - hot->tail));
 		hot->ready = 0;
+		if (p->ring->view.sequence_at)
+			p->cleaner.sequence--;
+		if (p->ring->view.header != 8)
+			hot->limit = hot->tail;
 		return 0;
 	}
 	/* commit:A, of no record: a consumer may sleep before it. */
@@ -254,18 +365,23 @@ int shr_producer_abort(struct shr_producer *hot)
 static int resume_single(struct producer *p)
 {
 	const struct ring_view *view = &p->ring->view;
-	uint64_t tail, clean;
-	int err = ring_walk(view, &tail);
+	uint64_t tail, clean, number, next;
+	int err;
 
+	ring_drop_redo(view);
+	err = ring_walk(view, &tail, &number);
 	if (err)
 		return err;
 	clean = atomic_load_explicit(&view->shm->clean, memory_order_acquire); /* reserve:A */
 	if (!ring_clean_possible(view, tail, clean))
 		return corrupt(tail, clean);
 	ring_zero(view, tail, clean);
-	p->clean = clean;
+	KILL_POINT("open:zeroed");
+	next = atomic_load_explicit(&view->shm->sequence, memory_order_relaxed);
+	p->cleaner.sequence = number > next ? number : next;
+	p->cleaner.clean = clean;
 	p->hot.tail = tail;
-	p->hot.limit = clean - 8;
+	p->hot.limit = view->header == 8 ? clean - 8 : tail;
 	return 0;
 }
 
@@ -281,10 +397,13 @@ int shr_producer_open_version(struct shr_producer **result, struct shr_ring *rin
 	if (version != SHR_HOT_VERSION)
 		return shr_fail(EPROTO, "compiled for inline calls of version %u, the library has %u",
 				version, SHR_HOT_VERSION);
+	if (!ring->me)
+		return shr_fail(EROFS, HANDLE_OBSERVES);
 	p = handle_alloc(sizeof(*p));
 	if (!p)
 		return shr_fail(ENOMEM, "out of memory");
 	p->ring = ring;
+	cleaner_open(&p->cleaner, ring);
 	p->hot.data = ring->view.data;
 	p->hot.mask = ring->view.capacity - 1;
 	p->hot.min_record = ring->min_record;
@@ -299,8 +418,6 @@ int shr_producer_open_version(struct shr_producer **result, struct shr_ring *rin
 		err = resume_single(p);
 		if (err)
 			goto leave_role;
-	} else {
-		p->clean = atomic_load_explicit(&ring->view.shm->clean, memory_order_acquire);
 	}
 	p->tag = PRODUCER_TAG;
 	atomic_fetch_add(&ring->users, 1);
@@ -405,17 +522,21 @@ int shr_producer_writev(struct shr_producer *hot, const struct iovec *pieces, si
 	return shr_producer_commit(hot);
 }
 
-/* One record of a batch. */
-static int write_one(struct producer *p, const struct iovec *record)
+/* One record of a batch; the first one of it may be dropped. */
+static int write_one(struct producer *p, const struct iovec *record, int may_drop)
 {
+	struct shr_producer *hot = &p->hot;
 	void *payload;
-	int err = shr_producer_reserve(&p->hot, record->iov_len, &payload);
+	/* Where records have a word only, none is dropped. */
+	int err = p->ring->view.header == 8 ? shr_producer_reserve(hot, record->iov_len, &payload)
+					    : reserve(p, record->iov_len, may_drop);
 
 	if (err)
 		return err;
 	if (record->iov_len)
-		memcpy(payload, record->iov_base, record->iov_len);
-	return shr_producer_commit(&p->hot);
+		memcpy(hot->data + (hot->tail & hot->mask) + p->ring->view.header, record->iov_base,
+		       record->iov_len);
+	return shr_producer_commit(hot);
 }
 
 /* Claim up to @count records under one lock; how many, or why not even one. */
@@ -443,8 +564,9 @@ static void commit_many(struct producer *p, const struct iovec *records, int n,
 	for (int i = 0; i < n; i++) {
 		shm_atomic_u64 *word = ring_word(&p->ring->view, position[i]);
 
+		put_time(p, position[i]);
 		if (records[i].iov_len)
-			memcpy((uint8_t *)word + 8, records[i].iov_base, records[i].iov_len);
+			memcpy((uint8_t *)word + p->ring->view.header, records[i].iov_base, records[i].iov_len);
 		atomic_store_explicit(word, p->hot.ready_bits | records[i].iov_len,
 				      memory_order_release);
 	}
@@ -463,14 +585,15 @@ int shr_producer_write_many(struct shr_producer *hot, const struct iovec *record
 	if (count > INT_MAX)
 		count = INT_MAX;
 	while (done < count) {
-		if (p->ring->view.single) {
-			n = write_one(p, &records[done]);
+		n = p->ring->view.single ? -EAGAIN
+					 : claim_many(p, records + done, count - done, position);
+		if (n == -EAGAIN && (p->ring->view.single || p->ring->view.ahead)) {
+			n = write_one(p, &records[done], !done);
 			if (n)
 				break;
 			done++;
 			continue;
 		}
-		n = claim_many(p, records + done, count - done, position);
 		if (n < 0)
 			break;
 		commit_many(p, records + done, n, position);

@@ -31,10 +31,12 @@ struct shr_walk {
 	uint64_t shm;	       /* where the ring lies in the file */
 	uint64_t at;
 	uint64_t lost;
+	uint64_t sequence; /* that the next record should have; 0: not known */
+	uint64_t untold;   /* records missing before it */
 	uint32_t flags;
 	size_t max_payload;
 	size_t room;
-	uint64_t *buffer; /* word, payload */
+	uint64_t *buffer; /* word and what else a record starts with, payload */
 };
 
 static uint64_t data_offset(const struct shr_walk *walk, uint64_t position)
@@ -60,6 +62,20 @@ static int ring_number_now(const struct shr_walk *walk, uint64_t *value, size_t 
 
 	return err == -EAGAIN ? inspect_read(walk->inspect, value, 8, walk->shm + field) : err;
 }
+
+/* Where walks start that must find every record below which nothing is cleaned. */
+static size_t floor_field(const struct ring_view *view)
+{
+	return view->ahead ? offsetof(struct shm_ring, reclaim)
+			   : offsetof(struct shm_ring, cursor[0].position);
+}
+
+static size_t cursor_field(uint32_t place, size_t field)
+{
+	return offsetof(struct shm_ring, cursor) + place * sizeof(struct shm_cursor) + field;
+}
+
+#define CURSOR_FIELD(place, field) cursor_field(place, offsetof(struct shm_cursor, field))
 
 static int view_open(struct shr_walk *walk, const struct shr_inspect *inspect, uint32_t index)
 {
@@ -134,7 +150,7 @@ static int begin_anew(struct shr_walk *walk, uint64_t *start)
 
 	if (err || (int64_t)(reclaim - *start) <= 0)
 		return err;
-	err = ring_number_now(walk, &walk->at, offsetof(struct shm_ring, cursor[0].position));
+	err = ring_number_now(walk, &walk->at, floor_field(&walk->view));
 	if (!err && walk->at & 7)
 		err = corrupt(walk->at);
 	*start = walk->at;
@@ -191,11 +207,17 @@ static int find_tail(struct shr_walk *walk, struct words *words)
 static int read_tail(struct shr_walk *walk, uint64_t *tail)
 {
 	struct words *words;
+	uint64_t hint;
 	int err;
 
 	if (!walk->view.single)
 		return ring_number_now(walk, tail, offsetof(struct shm_ring, tail));
-	err = ring_number_now(walk, &walk->at, offsetof(struct shm_ring, cursor[0].position));
+	err = ring_number_now(walk, &walk->at, floor_field(&walk->view));
+	if (!err && walk->view.ahead) { /* the producer says now and then how far it is */
+		err = ring_number_now(walk, &hint, offsetof(struct shm_ring, tail));
+		if (!err && !(hint & 7) && hint - walk->at <= walk->view.capacity)
+			walk->at = hint;
+	}
 	if (!err && walk->at & 7)
 		err = corrupt(walk->at);
 	if (err)
@@ -212,39 +234,140 @@ static int read_tail(struct shr_walk *walk, uint64_t *tail)
 	return err;
 }
 
+/* The gate furthest behind @tail: its place, or -1 there is none, or -errno - 1. */
+static int lowest_gate(const struct shr_walk *walk, uint64_t reclaim, uint64_t tail,
+		       uint64_t *position)
+{
+	uint64_t most = 0;
+	int lowest = -1;
+
+	for (uint32_t i = 0; i < ring_cursor_places(&walk->view); i++) {
+		uint64_t mode, at;
+		int err = ring_number_now(walk, &mode, CURSOR_FIELD(i, mode));
+
+		if (!err && !(mode & CURSOR_GATE))
+			continue;
+		if (!err)
+			err = ring_number_now(walk, &at, CURSOR_FIELD(i, position));
+		if (err)
+			return err - 1;
+		if ((int64_t)(at - reclaim) < 0 && mode & CURSOR_JOINING)
+			continue;
+		if (lowest < 0 || (int64_t)(tail - at) > (int64_t)most) {
+			most = (int64_t)(tail - at) > 0 ? tail - at : 0;
+			*position = at;
+			lowest = (int)i;
+		}
+	}
+	return lowest;
+}
+
+struct number {
+	uint64_t *value;
+	size_t field;
+};
+
+static int read_numbers(const struct shr_walk *walk, const struct number *numbers, size_t count)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < count && !err; i++)
+		err = ring_number_now(walk, numbers[i].value, numbers[i].field);
+	return err;
+}
+
+static int read_evictions(const struct shr_walk *walk, uint64_t *evicted)
+{
+	int err = 0;
+
+	*evicted = 0;
+	for (uint32_t i = 0; i < walk->view.cursors && !err; i++) {
+		uint64_t mode = 0;
+
+		err = ring_number_now(walk, &mode, CURSOR_FIELD(i, mode));
+		*evicted += CURSOR_EVICTIONS(mode);
+	}
+	return err;
+}
+
 int shr_inspect_ring(const struct shr_inspect *inspect, uint32_t index,
 		     struct shr_ring_status *status)
 {
 	struct shr_ring_status own = {0};
-	uint64_t producer = 0, consumer = 0, lock = 0;
-	const struct {
-		uint64_t *value;
-		size_t field;
-	} fields[] = {
+	uint64_t producer = 0, consumer = 0, lock = 0, take_lock = 0;
+	const struct number fields[] = {
 		{&producer, offsetof(struct shm_ring, producer)},
-		{&consumer, offsetof(struct shm_ring, cursor[0].role)},
-		{&own.delivered, offsetof(struct shm_ring, cursor[0].delivered)},
-		{&own.position, offsetof(struct shm_ring, cursor[0].position)},
-		{&own.skipped, offsetof(struct shm_ring, cursor[0].skipped)},
-		{&own.redelivered, offsetof(struct shm_ring, cursor[0].redelivered)},
 		{&own.reclaim, offsetof(struct shm_ring, reclaim)},
+		{&own.dropped, offsetof(struct shm_ring, dropped)},
+		{&own.full, offsetof(struct shm_ring, full)},
+		{&own.sequence, offsetof(struct shm_ring, sequence)},
 		{&lock, offsetof(struct shm_ring, lock)},
+		{&take_lock, offsetof(struct shm_ring, take_lock)},
 	};
 	struct shr_walk walk;
-	int err = view_open(&walk, inspect, index);
+	int gate, err = view_open(&walk, inspect, index);
 
-	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]) && !err; i++)
-		err = ring_number_now(&walk, fields[i].value, fields[i].field);
+	if (!err)
+		err = read_numbers(&walk, fields, sizeof(fields) / sizeof(fields[0]));
 	if (!err)
 		err = read_tail(&walk, &own.tail);
+	if (!err)
+		err = read_evictions(&walk, &own.evicted);
 	if (err)
 		return err;
+	gate = lowest_gate(&walk, own.reclaim, own.tail, &own.position);
+	if (gate < -1)
+		return gate + 1;
+	if (gate < 0) {
+		own.position = own.delivered = own.tail;
+	} else {
+		const struct number of_gate[] = {
+			{&consumer, CURSOR_FIELD((uint32_t)gate, role)},
+			{&own.delivered, walk.view.token_at
+						 ? offsetof(struct shm_ring, take)
+						 : CURSOR_FIELD((uint32_t)gate, delivered)},
+			{&own.skipped, CURSOR_FIELD((uint32_t)gate, skipped)},
+			{&own.redelivered, walk.view.token_at
+						   ? offsetof(struct shm_ring, redelivered)
+						   : CURSOR_FIELD((uint32_t)gate, redelivered)},
+			{&own.lost, CURSOR_FIELD((uint32_t)gate, lost)},
+			{&own.acked, offsetof(struct shm_ring, acked)},
+		};
+
+		err = read_numbers(&walk, of_gate, sizeof(of_gate) / sizeof(of_gate[0]));
+		if (err)
+			return err;
+	}
 	own.producer = ROLE_MEMBER(producer);
 	own.producer_takeovers = ROLE_TAKEOVERS(producer);
 	own.consumer = ROLE_MEMBER(consumer);
 	own.consumer_takeovers = ROLE_TAKEOVERS(consumer);
-	own.lock_repairs = lock >> 16 & 0xffff;
+	own.lock_repairs = (lock >> 16 & 0xffff) + (take_lock >> 16 & 0xffff);
+	if (!walk.view.sequence_at)
+		own.sequence = 0;
+	if (!walk.view.token_at)
+		own.lost = own.acked = 0;
 	*status = own;
+	return 0;
+}
+
+int shr_inspect_cursor(const struct shr_inspect *inspect, uint32_t index, uint32_t number,
+		       struct shr_cursor_info *info)
+{
+	struct shm_cursor cursor;
+	struct shr_walk walk;
+	int err = view_open(&walk, inspect, index);
+
+	if (err)
+		return err;
+	if (number >= SHR_RING_CURSORS_MAX)
+		return shr_fail(ERANGE, "a ring has no cursor %u", number);
+	err = inspect_read(inspect, &cursor, sizeof(cursor), walk.shm + cursor_field(number, 0));
+	if (err)
+		return err;
+	if (number >= walk.view.cursors || !(cursor.mode & CURSOR_USED))
+		return shr_fail(ENOENT, "the place of cursor %u is free", number);
+	cursors_view(info, &cursor, cursor.mode, cursor.role);
 	return 0;
 }
 
@@ -259,7 +382,7 @@ int shr_inspect_blame(const struct shr_inspect *inspect, uint32_t index, struct 
 		      size_t most)
 {
 	struct shr_ring_status status;
-	uint64_t word = 0, lock = 0, room, unread;
+	uint64_t word = 0, lock = 0, token = 0, room, unread;
 	const struct ring_view *view;
 	struct shr_walk walk;
 	int count = 0, err = shr_inspect_ring(inspect, index, &status);
@@ -278,6 +401,8 @@ int shr_inspect_blame(const struct shr_inspect *inspect, uint32_t index, struct 
 		return err;
 	unread = status.tail - status.position;
 	room = status.reclaim + view->capacity - status.tail;
+	if (view->ahead) /* what producers may clean is room, too */
+		room = status.position - view->history + view->capacity - status.tail;
 	if (!view->single && lock & 0xffff)
 		count = blame_add(blame, most, count,
 				  (struct shr_blame){SHR_BLAME_CLAIM, (uint32_t)(lock & 0xffff),
@@ -286,11 +411,35 @@ int shr_inspect_blame(const struct shr_inspect *inspect, uint32_t index, struct 
 		count = blame_add(blame, most, count,
 				  (struct shr_blame){SHR_BLAME_RECORD, WORD_OWNER(word),
 						     status.delivered, unread});
-	if (room < RECORD_TOTAL(view->max_record) + 8)
-		count = blame_add(blame, most, count,
-				  (struct shr_blame){SHR_BLAME_CONSUMER, status.consumer,
-						     status.position, unread});
-	return count;
+	if (view->mode == SHR_RING_OVERWRITE || (int64_t)room >= (int64_t)(ring_total(view, view->max_record) + 8))
+		return count;
+	if (!view->token_at)
+		return blame_add(blame, most, count,
+				 (struct shr_blame){SHR_BLAME_CONSUMER, status.consumer, status.position,
+						    unread});
+	/* A queue: the worker that has the oldest record, if one has. */
+	err = inspect_read(inspect, &word, sizeof(word), data_offset(&walk, status.position & ~(uint64_t)7));
+	if (!err && WORD_STATE(word) == WORD_TAKEN && ring_record_total(view, status.position, word))
+		err = inspect_read(inspect, &token, sizeof(token),
+				   data_offset(&walk, status.position) + view->token_at);
+	if (err)
+		return err;
+	return blame_add(blame, most, count,
+			 (struct shr_blame){SHR_BLAME_CONSUMER, TOKEN_MEMBER(token), status.position,
+					    unread});
+}
+
+/* From what is reclaimed to the slowest gate. */
+static int to_unread(struct shr_walk *walk)
+{
+	uint64_t reclaim = walk->at;
+	int gate = lowest_gate(walk, reclaim, reclaim + walk->view.capacity, &walk->at);
+
+	if (gate < -1)
+		return gate + 1;
+	if (gate < 0) /* nobody is waited for: nothing was read */
+		walk->at = reclaim;
+	return 0;
 }
 
 int shr_walk_open(struct shr_walk **result, const struct shr_inspect *inspect, uint32_t index,
@@ -311,10 +460,9 @@ int shr_walk_open(struct shr_walk **result, const struct shr_inspect *inspect, u
 	if (!err && start == SHR_WALK_NEW)
 		err = read_tail(walk, &walk->at);
 	else if (!err)
-		err = ring_number(walk, &walk->at,
-				  start == SHR_WALK_OLDEST
-					  ? offsetof(struct shm_ring, reclaim)
-					  : offsetof(struct shm_ring, cursor[0].position));
+		err = ring_number(walk, &walk->at, offsetof(struct shm_ring, reclaim));
+	if (!err && start == SHR_WALK_UNREAD)
+		err = to_unread(walk);
 	if (!err && walk->at & 7)
 		err = corrupt(walk->at);
 	if (err) {
@@ -339,7 +487,7 @@ void shr_walk_close(struct shr_walk *walk)
 /* Word and payload once more into the buffer. 0, or -EAGAIN: the word is another one. */
 static int read_record(struct shr_walk *walk, uint64_t word, size_t copied)
 {
-	size_t size = sizeof(word) + copied;
+	size_t size = walk->view.header + copied;
 	int err;
 
 	if (walk->room < size) {
@@ -354,18 +502,51 @@ static int read_record(struct shr_walk *walk, uint64_t word, size_t copied)
 	return err || walk->buffer[0] == word ? err : -EAGAIN;
 }
 
+static uint64_t extra(const struct shr_walk *walk, uint32_t at)
+{
+	return at ? walk->buffer[at / 8] : 0;
+}
+
+/* Of a record whose header is in the buffer. */
 static void fill(struct shr_walk_record *record, const struct shr_walk *walk, uint64_t word,
 		 uint32_t state, size_t copied)
 {
-	*record = (struct shr_walk_record){.payload = walk->buffer ? walk->buffer + 1 : NULL,
+	const struct ring_view *view = &walk->view;
+	uint64_t token = extra(walk, view->token_at);
+
+	*record = (struct shr_walk_record){.payload = walk->buffer + view->header / 8,
 					   .size = WORD_LENGTH(word),
 					   .copied = copied,
 					   .position = walk->at,
 					   .state = state,
 					   .type = (uint16_t)WORD_TYPE(word),
-					   .member = (uint16_t)WORD_OWNER(word)};
+					   .member = (uint16_t)WORD_OWNER(word),
+					   .sequence = extra(walk, view->sequence_at),
+					   .time_ns = extra(walk, view->time_at),
+					   .worker = TOKEN_MEMBER(token),
+					   .deliveries = TOKEN_COUNT(token)};
 	if (state == SHR_STATE_BUSY)
 		record->type = 0;
+	if (walk->sequence && record->sequence - walk->sequence < (uint64_t)1 << 62)
+		record->lost = record->sequence - walk->sequence;
+}
+
+static uint32_t public_state(uint64_t word)
+{
+	switch (WORD_STATE(word)) {
+	case WORD_BUSY:
+		return SHR_STATE_BUSY;
+	case WORD_SKIP:
+		return SHR_STATE_SKIPPED;
+	case WORD_TAKEN:
+		return SHR_STATE_TAKEN;
+	case WORD_DONE:
+		return SHR_STATE_DONE;
+	case WORD_LOST:
+		return SHR_STATE_LOST;
+	default:
+		return SHR_STATE_READY;
+	}
 }
 
 /*
@@ -398,24 +579,22 @@ static int look(struct shr_walk *walk, struct shr_walk_record *record, uint64_t 
 	if (!*total)
 		return -EBADMSG;
 	state = WORD_STATE(word);
-	if (state == WORD_PAD || (state == WORD_SKIP && !(walk->flags & SHR_WALK_SKIPPED)))
+	if (state == WORD_PAD)
 		return 0;
 	if (state == WORD_BUSY && WORD_TYPE(word) == WORD_CLAIM_PAD)
 		return 0; /* nothing else can become of it */
 	if (state == WORD_BUSY && !(walk->flags & SHR_WALK_BUSY))
 		return -EAGAIN;
-	if (state == WORD_BUSY || state == WORD_SKIP) {
-		fill(record, walk, word, state == WORD_BUSY ? SHR_STATE_BUSY : SHR_STATE_SKIPPED, 0);
-		return 1;
-	}
-	copied = WORD_LENGTH(word) < walk->max_payload ? (size_t)WORD_LENGTH(word)
-						       : walk->max_payload;
+	copied = 0;
+	if (state != WORD_BUSY && state != WORD_SKIP)
+		copied = WORD_LENGTH(word) < walk->max_payload ? (size_t)WORD_LENGTH(word)
+							       : walk->max_payload;
 	atomic_thread_fence(memory_order_acquire); /* commit:A, as far as two reads go */
 	err = read_record(walk, word, copied);
 	if (err)
 		return err == -EAGAIN ? -ECANCELED : err;
-	fill(record, walk, word, SHR_STATE_READY, copied);
-	return 1;
+	fill(record, walk, word, public_state(word), copied);
+	return state != WORD_SKIP || walk->flags & SHR_WALK_SKIPPED;
 }
 
 int shr_walk_next(struct shr_walk *walk, struct shr_walk_record *record)
@@ -424,7 +603,7 @@ int shr_walk_next(struct shr_walk *walk, struct shr_walk_record *record)
 	int moved = 0;
 
 	for (;;) {
-		struct shr_walk_record own;
+		struct shr_walk_record own = {0};
 		uint64_t total = 0;
 		int found = look(walk, &own, &total);
 		int err = found < 0 && found != -EAGAIN && found != -EBADMSG && found != -ECANCELED
@@ -443,8 +622,14 @@ int shr_walk_next(struct shr_walk *walk, struct shr_walk_record *record)
 		if (found == -EAGAIN)
 			return -EAGAIN;
 		walk->at += total;
+		if (own.sequence) {
+			walk->untold += own.lost;
+			walk->sequence = own.sequence + 1;
+		}
 		if (found) {
 			*record = own;
+			record->lost = walk->untold;
+			walk->untold = 0;
 			return 0;
 		}
 		passed += total;

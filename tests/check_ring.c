@@ -181,7 +181,7 @@ START_TEST(a_skip_is_counted_once_whenever_the_consumer_dies)
 	struct shr_ring_status stat;
 	struct shr_inspect *inspect = NULL;
 	struct shr_object_info object;
-	const uint64_t total = RECORD_TOTAL(40), one = 1;
+	const uint64_t total = RECORD_TOTAL(8, 40), one = 1;
 	void *payload;
 	int fd = open(path, O_RDWR);
 

@@ -18,20 +18,22 @@ same() { # description, sorted files
 }
 # Kill points: KILL_POINT("member:won") in code; "member:won, :recorded" in a Crash table.
 sed -n 's/.*KILL_POINT("\([a-z:-]*\)").*/\1/p' lib/*.c lib/*.h | sort -u >"$dir/code"
-sed -n 's/^ \*	\([a-z]*:[a-z-]*\(, [a-z]*:[a-z-]*\)*\) .*/\1/p; s/^ \*	\([a-z]*:[a-z-]*\(, [a-z]*:[a-z-]*\)*\)$/\1/p' \
-	lib/mutex.c lib/member.c lib/event.h |
+sed -n 's/^ \*	\([a-z]*:[a-z-]*\(, [a-z]*:[a-z-]*\)*\)[ 	].*/\1/p; s/^ \*	\([a-z]*:[a-z-]*\(, [a-z]*:[a-z-]*\)*\)$/\1/p' \
+	lib/mutex.c lib/member.c lib/event.h \
+	lib/claim.c lib/producer.c lib/cursor.c lib/cursors.c lib/clean.c lib/queue.c |
 	awk '{gsub(",", ""); for (i = 1; i <= NF; i++) {split($i, part, ":"); if (part[1]) prefix = part[1];
 		print prefix ":" part[2]}}' | sort -u >"$dir/table"
 same "kill points: code and Crash tables" "$dir/code" "$dir/table"
-sed -n '/static const char \*const wanted/,/};/p' tests/torture/kill.c | grep -o '"[a-z:-]*"' | tr -d '"' |
+sed -n '/static const char \*const wanted/,/};/p' tests/torture/*.c | grep -o '"[a-z:-]*"' | tr -d '"' |
 	sort -u >"$dir/test"
-same "kill points: code and what torture-points asks for" "$dir/code" "$dir/test"
+grep -E '^(event|member|mutex):' "$dir/code" >"$dir/asked"
+same "kill points: code and what torture-points asks for" "$dir/asked" "$dir/test"
 # Ordering: "unlock:A  lock:A" in a table; /* unlock:A. Release */ at the access.
 grep -ho '[a-z]*:[A-Z]\>' lib/mutex.c lib/event.h lib/event.c lib/fence.h | grep -v "^commit:" | sort -u >"$dir/labels"
 sed -n '/^ \* Ordering/,/^ \*$/p' lib/mutex.c lib/event.h | grep -o '[a-z]*:[A-Z]\>' | sort -u >"$dir/ordered"
 same "ordering of locks and events: code and tables" "$dir/labels" "$dir/ordered"
 grep -hE '/\* [a-z]+:[A-Z][.,]|^[[:space:]]*\*? ?[a-z]+:[A-Z]\.' lib/ring.c lib/claim.c lib/producer.c lib/cursor.c \
-	lib/event.c include/shmring/ring.h | grep -o '[a-z]*:[A-Z]\>' | sort -u >"$dir/ring-code"
+	lib/cursors.c lib/clean.c lib/queue.c lib/event.c include/shmring/ring.h | grep -o '[a-z]*:[A-Z]\>' | sort -u >"$dir/ring-code"
 sed -n '/^ \* Ordering/,/^ \* Progress/p' lib/ring.c | grep -o '[a-z]*:[A-Z]\>' | sort -u >"$dir/ring-table"
 missing=$(comm -13 "$dir/ring-code" "$dir/ring-table" | tr '\n' ' ')
 n=$((n + 1))

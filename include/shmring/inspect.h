@@ -133,6 +133,16 @@ SHR_API int shr_inspect_ring(const struct shr_inspect *inspect, uint32_t index,
 			     struct shr_ring_status *status);
 
 /*
+ * Cursor @number, from 0 to SHR_RING_CURSORS_MAX - 1, of the ring that is object @index.
+ *
+ * Returns:  0, or -ENOENT that place is free, -ERANGE no such place, -EPROTOTYPE not
+ *           a ring, -ENODATA
+ * Since:    0.1
+ */
+SHR_API int shr_inspect_cursor(const struct shr_inspect *inspect, uint32_t index, uint32_t number,
+			       struct shr_cursor_info *info);
+
+/*
  * Copy @size bytes of object @index from its byte @offset on.
  *
  * Returns:  0, or -ENOENT, -ERANGE outside the object, -ENODATA
@@ -142,7 +152,7 @@ SHR_API int shr_inspect_bytes(const struct shr_inspect *inspect, uint32_t index,
 			      void *buffer, size_t size);
 
 /* What holds a ring up. */
-#define SHR_BLAME_CONSUMER 1 /* no room for a largest record: until the consumer releases */
+#define SHR_BLAME_CONSUMER 1 /* no room for a largest record: until the slowest gate releases */
 #define SHR_BLAME_RECORD 2   /* the consumer's next record is reserved, and not committed */
 #define SHR_BLAME_CLAIM 3    /* the claim lock of the producers is held */
 
@@ -167,7 +177,7 @@ SHR_API int shr_inspect_blame(const struct shr_inspect *inspect, uint32_t index,
 
 /* Where a walk starts. */
 #define SHR_WALK_OLDEST 0 /* what is still there, read by the consumer or not */
-#define SHR_WALK_UNREAD 1 /* what the consumer has not released */
+#define SHR_WALK_UNREAD 1 /* what the slowest gate has not released */
 #define SHR_WALK_NEW 2	  /* what is committed from now on */
 
 /* Or'ed to that: what else than committed records is given. */
@@ -177,6 +187,9 @@ SHR_API int shr_inspect_blame(const struct shr_inspect *inspect, uint32_t index,
 #define SHR_STATE_READY 0   /* committed */
 #define SHR_STATE_BUSY 1    /* reserved, not committed yet; no payload */
 #define SHR_STATE_SKIPPED 2 /* reserved, and given up or its owner died; no payload */
+#define SHR_STATE_TAKEN 3   /* queue: a worker has it */
+#define SHR_STATE_DONE 4    /* queue: acknowledged */
+#define SHR_STATE_LOST 5    /* queue: taken and not acknowledged, at most once */
 
 struct shr_walk_record {
 	const void *payload; /* a copy, 8-byte aligned; until the next call */
@@ -186,6 +199,12 @@ struct shr_walk_record {
 	uint32_t state; /* SHR_STATE_READY ... */
 	uint16_t type;	/* shr_producer_set_type() */
 	uint16_t member;
+	uint64_t sequence;   /* 0: the ring has none */
+	uint64_t time_ns;    /* CLOCK_REALTIME; 0: the ring has none */
+	uint64_t lost;	     /* records between the one before and this that it has not seen, by sequence */
+	uint64_t deliveries; /* queue: how many times it was taken */
+	uint32_t worker;     /* queue: member that has it, or had it last; 0: nobody */
+	uint32_t reserved;
 };
 
 /*

@@ -1,25 +1,44 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * L4, rings: records of any length from producers to a consumer, in order,
+ * L4, rings: records of any length from producers to consumers, in order,
  * through shared memory.
  *
  *	producer: reserve -> write into the payload -> commit (or abort)
  *	consumer: next -> read the payload in place -> release
  *
  * A record is published where it lies: commit is one store, and next looks at
- * one word. The consumer of this version is one cursor, durable and gating: it
- * keeps its place when its process is gone, and producers wait for it.
+ * one word. A ring is made in one of three modes:
+ *
+ *	stream	    every cursor sees every record. A cursor is a place in the ring
+ *		    with a name. Gates are waited for, lossy cursors are overtaken
+ *		    and told how many records they lost; durable cursors keep their
+ *		    place when their process is gone. Made for one cursor (the
+ *		    default), it is the durable gate "default".
+ *	queue	    every record goes to one of any number of workers: next takes
+ *		    it, shr_cursor_ack() says that it is done.
+ *	overwrite   a flight recorder: producers never wait, the oldest records go.
+ *
+ * Any ring can be watched by observers, which change nothing, need only
+ * permission to read, and are told what they missed.
  *
  * After a SIGKILL of anybody at any instruction:
  *   - every committed record is delivered, whole and in order;
  *   - with several producers a record that was reserved and not committed is
- *     skipped, and counted (shr_ring_status.skipped); with a single producer it
- *     never existed, and the takeover is counted (producer_takeovers);
+ *     skipped, and counted (skipped); with a single producer it never existed,
+ *     and the takeover is counted (producer_takeovers);
  *   - records that the dead consumer was given and had not released are
- *     delivered again, marked SHR_RECORD_REDELIVERED and counted.
+ *     delivered again, marked SHR_RECORD_REDELIVERED and counted: to the next
+ *     owner of a durable cursor, or to another worker of a queue (which made
+ *     SHR_RING_AT_MOST_ONCE counts them lost instead);
+ *   - a gate that is not durable goes with its owner, and is counted (evicted).
  * Others go on at once; nobody is declared dead by time.
  *
- * Positions count bytes, free-running, and wrap at 2^64.
+ * Order: the records of a ring have one order, by position, which all cursors
+ * see, and in which each producer's are in the order of their reservation. (What a
+ * queue delivers again, it delivers late.) Positions count bytes, free-running,
+ * and wrap at 2^64. Together with shr_segment_epoch() a position names a record
+ * for ever: a program that stores shr_cursor_position() and the epoch with its
+ * results can come back there (SHR_JOIN_POSITION).
  *
  * Threads. A ring handle may be shared by threads; a producer or a cursor is
  * one thread's at a time.
@@ -27,7 +46,7 @@
  * Trust. Peers can write the memory. What they spoil is answered by -EBADMSG,
  * never by an access outside the ring; but a payload that next hands out in
  * place can change while it is read: copy it with shr_cursor_read() from peers
- * that are not trusted.
+ * that are not trusted. Lossy cursors and observers always give copies.
  */
 #ifndef SHMRING_RING_H
 #define SHMRING_RING_H
@@ -48,27 +67,58 @@ struct shr_cursor;
 
 /* For shr_ring_options.flags. */
 #define SHR_RING_SINGLE_PRODUCER 1 /* one at a time: no claim lock, faster */
+/*
+ * Each record has a number, the next one's is one more: shr_record.sequence. Needed
+ * for lossy cursors to tell how many records they lost. 8 bytes a record.
+ */
+#define SHR_RING_SEQUENCE 2
+/* Each record has the time of its reservation: shr_record.time_ns. 8 bytes a record. */
+#define SHR_RING_TIME 4
+/*
+ * A record that finds the ring full is given up: reserve says -ENOBUFS and waits
+ * for nobody, it is counted (dropped), and consumers are told of it before the next
+ * record. Has a sequence, too.
+ */
+#define SHR_RING_DROP_NEWEST 8
+/* A queue whose records are never delivered twice. */
+#define SHR_RING_AT_MOST_ONCE 16
+/* A stream of several cursors without the one named "default", which would be waited for. */
+#define SHR_RING_NO_DEFAULT 32
+
+/* For shr_ring_options.mode. */
+#define SHR_RING_STREAM 0
+#define SHR_RING_QUEUE 1
+#define SHR_RING_OVERWRITE 2 /* has a sequence, too */
 
 #define SHR_CAPACITY_MIN 256		   /* bytes */
 #define SHR_CAPACITY_MAX ((uint64_t)1 << 40) /* bytes */
+#define SHR_RING_CURSORS_MAX 28
 
 struct shr_ring_options {
 	size_t struct_size; /* sizeof(struct shr_ring_options) */
-	uint32_t flags;	    /* SHR_RING_* */
-	uint32_t reserved;
+	uint32_t flags;	    /* SHR_RING_SINGLE_PRODUCER ... */
+	uint32_t mode;	    /* SHR_RING_STREAM ... */
 	uint64_t capacity; /* bytes, a power of two; 0: 1 MiB */
 	/*
-	 * Largest payload in bytes, at most capacity / 2 - 8; 0: what history
-	 * leaves, capacity / 4 - 8.
+	 * Largest payload in bytes, at most capacity / 2 less the 8 to 32 bytes a
+	 * record starts with; 0: what history leaves, about capacity / 4.
 	 */
 	uint64_t max_record;
 	/*
-	 * Bytes behind the consumer that stay readable for tools, not available
-	 * to producers; 0: half the capacity, or less where max_record needs it.
+	 * Bytes behind the slowest gate that stay readable for tools and observers,
+	 * not available to producers; 0: half the capacity, or less where max_record
+	 * needs it. Of no meaning in overwrite mode: all is history.
 	 */
 	uint64_t history;
 	const struct shr_schema *schema; /* of the records; NULL: untyped */
 	uint64_t first_position;	 /* multiple of 8; for tests of wrap */
+	/*
+	 * Places for cursors, at most SHR_RING_CURSORS_MAX, "default" among them. 0 or 1 in
+	 * a stream: only that one, and the fastest ring; in overwrite mode 0 is 4. A queue
+	 * has none.
+	 */
+	uint32_t cursors;
+	uint32_t reserved;
 };
 
 /*
@@ -85,9 +135,10 @@ SHR_API int shr_ring_describe(struct shr_object *object, const char *name,
  * (SHR_SCHEMA_OF), NULL for a ring of untyped bytes. *@ring must be NULL. The
  * segment must stay attached until the ring is closed.
  *
+ * On an observer's segment (SHR_SEGMENT_OBSERVE) only observers' cursors open.
+ *
  * Returns:  0, or -ENOENT no such object, -EPROTOTYPE not a ring, or records
- *                 of another type (the sentence names the member), -EROFS
- *                 an observer's segment, -EBADMSG
+ *                 of another type (the sentence names the member), -EBADMSG
  * Since:    0.1
  */
 SHR_API int shr_ring_attach(struct shr_ring **ring, struct shr_segment *segment,
@@ -124,25 +175,66 @@ SHR_API uint64_t shr_ring_capacity(const struct shr_ring *ring);
 
 struct shr_ring_status {
 	uint64_t tail;	    /* the next record will be here, or after the wrap */
-	uint64_t position;  /* the consumer has released all below */
+	uint64_t position;  /* the slowest gate (or the queue) has released all below */
 	uint64_t delivered; /* it has been given all below */
 	uint64_t reclaim;   /* oldest position still readable */
-	uint64_t skipped;   /* records reserved and never committed, passed over */
-	uint64_t redelivered; /* deliveries of a record that was delivered before */
+	uint64_t skipped;   /* records reserved and never committed, that it passed over */
+	uint64_t redelivered; /* deliveries to it of a record that was delivered before */
 	uint32_t producer;  /* single producer: its member number, 0 if none */
-	uint32_t consumer;  /* the member number of the consumer, 0 if none */
+	uint32_t consumer;  /* the member number of that gate's owner, 0 if none */
 	uint64_t producer_takeovers; /* single producers that died and were replaced */
-	uint64_t consumer_takeovers; /* consumers, likewise */
-	uint64_t lock_repairs;	     /* claim locks taken over from the dead (mod 65,536) */
+	uint64_t consumer_takeovers; /* of that gate's owners, likewise */
+	uint64_t lock_repairs;	     /* micro-locks taken over from the dead (mod 65,536 each) */
+	uint64_t sequence;  /* that the next record will have; 0: the ring has none */
+	uint64_t dropped;   /* records given up because the ring was full */
+	uint64_t lost;	    /* queue: records that were taken and never acknowledged, at most once */
+	uint64_t acked;	    /* queue: records done, counted when all before them are */
+	uint64_t evicted;   /* cursors that went with their owner */
+	uint64_t full;	    /* times that a producer found no room */
 };
 
 /*
  * A look at the ring, each number true at some time during the call. With a
- * single producer it walks the records that are not released to find the tail.
+ * single producer it walks over records to find the tail.
  *
  * Threads:  any.  Returns: 0, or -EBADMSG, -ECHILD.  Since: 0.1
  */
 SHR_API int shr_ring_stat(const struct shr_ring *ring, struct shr_ring_status *stat);
+
+#define SHR_CURSOR_NAME_MAX 31 /* bytes */
+
+struct shr_cursor_info {
+	char name[SHR_CURSOR_NAME_MAX + 1];
+	uint32_t flags;	     /* SHR_CURSOR_LOSSY, SHR_CURSOR_DURABLE */
+	uint32_t member;     /* number of its owner, 0 if it has none */
+	uint64_t position;   /* released all below */
+	uint64_t delivered;  /* been given all below */
+	uint64_t skipped;    /* records reserved and never committed, passed over */
+	uint64_t redelivered; /* deliveries of a record that was delivered before */
+	uint64_t lost;	     /* records it was told that it lost */
+	uint64_t lost_bytes; /* of the ring, overwritten before it came there */
+	uint64_t takeovers;  /* owners that died and were replaced */
+	uint64_t sequence;   /* number that its next record should have */
+};
+
+/*
+ * Cursor @index, from 0 to SHR_RING_CURSORS_MAX - 1.
+ *
+ * Threads:  any.
+ * Returns:  0, or -ENOENT that place is free, -ERANGE no such place, -ECHILD
+ * Since:    0.1
+ */
+SHR_API int shr_ring_cursor(const struct shr_ring *ring, uint32_t index,
+			    struct shr_cursor_info *info);
+
+/*
+ * Remove the cursor @name, durable or not, with its claim on what it has not read.
+ *
+ * Returns:  0, or -ENOENT, -EBUSY it is open in a living process, -EPERM the
+ *           only cursor, -EROFS, -ECHILD
+ * Since:    0.1
+ */
+SHR_API int shr_ring_remove_cursor(struct shr_ring *ring, const char *name);
 
 /* --- Producers ------------------------------------------------------------ */
 
@@ -151,7 +243,7 @@ SHR_API int shr_ring_stat(const struct shr_ring *ring, struct shr_ring_status *s
  * so that reserve and commit compile into their caller; programs do not touch
  * it. A library with another version refuses the handle's open.
  */
-#define SHR_HOT_VERSION 3
+#define SHR_HOT_VERSION 4
 
 typedef uint64_t shr_word_ __attribute__((aligned(8))); /* i386: 4 unless told */
 
@@ -162,6 +254,7 @@ struct shr_producer {
 	uint64_t span;	     /* max_record - min_record */
 	uint64_t tail;	     /* of the reserved record, or the next one */
 	uint64_t limit;	     /* and how far it may reach */
+	uint64_t end;	     /* of the reserved record */
 	uint64_t ready;	     /* what commit stores there; 0: none is reserved */
 	uint64_t ready_bits; /* state, owner and type */
 	uint32_t *sleepers;
@@ -243,7 +336,8 @@ SHR_API int shr_producer_write_many(struct shr_producer *producer, const struct 
 
 /* --- The consumer --------------------------------------------------------- */
 
-#define SHR_RECORD_REDELIVERED 1 /* an earlier consumer was given it, and did not release it */
+#define SHR_RECORD_REDELIVERED 1 /* it was delivered before, and not released or acknowledged */
+#define SHR_RECORD_LOST 2	 /* records before it were lost: shr_record.lost */
 
 struct shr_record {
 	const void *payload; /* 8-byte aligned; valid until released */
@@ -252,11 +346,20 @@ struct shr_record {
 	uint16_t type;	     /* shr_producer_set_type() */
 	uint16_t flags;	     /* SHR_RECORD_* */
 	uint16_t member;     /* number of the producer's member */
-	uint16_t reserved;
+	uint16_t deliveries; /* queue: times it was taken, this one too (65,535: or more); else 0 */
+	uint64_t sequence;   /* 0: the ring has none */
+	uint64_t time_ns;    /* CLOCK_REALTIME of its reservation; 0: the ring has none */
+	/*
+	 * Records between the one that this cursor was given before and this one which
+	 * it does not get: dropped, or overwritten (skipped ones among these). Exact in
+	 * rings with a sequence; in others an observer gets 1 for "some", and the bytes
+	 * from shr_cursor_get().
+	 */
+	uint64_t lost;
 };
 
 struct shr_cursor {
-	uint8_t *data;
+	uint8_t *data; /* NULL: next and release have no short way */
 	uint64_t mask;
 	uint64_t max_record;
 	uint64_t next;	  /* position to be looked at */
@@ -268,26 +371,87 @@ struct shr_cursor {
 	shr_word_ *shared_delivered;
 };
 
+/* For shr_cursor_options.flags. */
+#define SHR_CURSOR_LOSSY 1   /* producers do not wait for it: it is overtaken, and told */
+#define SHR_CURSOR_DURABLE 2 /* stays with its place when it is closed or its owner dies */
+#define SHR_CURSOR_CREATE 4  /* if it is absent */
+#define SHR_CURSOR_OBSERVE 8 /* without a name or a trace: like lossy, changes nothing */
+
+/* Where a new cursor or an observer begins. */
+#define SHR_JOIN_OLDEST 0   /* record that is still there */
+#define SHR_JOIN_NEWEST 1   /* with what comes from now on */
+#define SHR_JOIN_POSITION 2 /* at @position, between two records: shr_cursor_position() */
+#define SHR_JOIN_TIME 3	    /* first record of @time_ns or later, or newest: SHR_RING_TIME */
+
+struct shr_cursor_options {
+	size_t struct_size; /* sizeof(struct shr_cursor_options) */
+	uint32_t flags;	    /* SHR_CURSOR_* */
+	uint32_t join;	    /* SHR_JOIN_*: of no meaning if it exists */
+	uint64_t position;
+	uint64_t epoch; /* shr_segment_epoch() that @position is of; 0: not checked */
+	uint64_t time_ns;
+};
+
 /*
- * Open the ring's consumer. *@cursor must be NULL. @name is NULL or "default".
- * Starts at the first record that was not released.
+ * Open a consumer of the ring. *@cursor must be NULL.
  *
- * Returns:  0, or -EBUSY   a living process is the consumer
+ * stream, overwrite: the cursor @name (NULL: "default"), of which one process at
+ * a time is the owner. It goes on at the first record that was not released. With
+ * SHR_CURSOR_CREATE one that is absent is made, where @options say.
+ * queue: @name must be NULL; any number of handles.
+ * SHR_CURSOR_OBSERVE: @name must be NULL.
+ *
+ * Returns:  0, or -EBUSY   a living process has it
  *                 -ENOENT  no cursor of that name
+ *                 -EEXIST  SHR_CURSOR_CREATE, and it is there with other flags
+ *                 -ENOSPC  no place for another (shr_ring_options.cursors)
+ *                 -EOPNOTSUPP  the ring has no sequence (lossy) or no time
+ *                 -ERANGE  @position is not in the ring any more
+ *                 -ESTALE  @epoch is another one
+ *                 -EINVAL  @position is not between two records, options, name
+ *                 -EROFS   an observer's ring opens only observers
+ *                 -EAGAIN  producers clean faster than one can join: again
  *                 -EPROTO, -EBADMSG
  * Since:    0.1
  */
 SHR_API int shr_cursor_open_version(struct shr_cursor **cursor, struct shr_ring *ring,
-				    const char *name, uint32_t hot_version);
+				    const char *name, const struct shr_cursor_options *options,
+				    uint32_t hot_version);
 static inline int shr_cursor_open(struct shr_cursor **cursor, struct shr_ring *ring,
 				  const char *name)
 {
-	return shr_cursor_open_version(cursor, ring, name, SHR_HOT_VERSION);
+	return shr_cursor_open_version(cursor, ring, name, NULL, SHR_HOT_VERSION);
 }
+static inline int shr_cursor_open_with(struct shr_cursor **cursor, struct shr_ring *ring,
+				       const char *name, const struct shr_cursor_options *options)
+{
+	return shr_cursor_open_version(cursor, ring, name, options, SHR_HOT_VERSION);
+}
+
+/* What is known of an open cursor, an observer too (its name is "" then). Since 0.1. */
+SHR_API int shr_cursor_get(const struct shr_cursor *cursor, struct shr_cursor_info *info);
+
+/* Where it goes on: behind all that next has returned so far. Since 0.1. */
+SHR_API uint64_t shr_cursor_position(const struct shr_cursor *cursor);
+
+/*
+ * Queue: @record of this cursor's is done; or give it back, to be taken again, by
+ * anybody (at most once: it is lost, and counted). Its payload must not be used any
+ * more. shr_cursor_release() acknowledges all that this cursor has.
+ *
+ * Progress: ack is one store; when it is the oldest record of the queue, the gate
+ *           moves too, if nobody else is at it.
+ * Returns:  0, or -ENOENT this cursor does not have it, -EOPNOTSUPP no queue,
+ *           -EBADMSG, -ECHILD
+ * Since:    0.1
+ */
+SHR_API int shr_cursor_ack(struct shr_cursor *cursor, const struct shr_record *record);
+SHR_API int shr_cursor_nack(struct shr_cursor *cursor, const struct shr_record *record);
 
 /*
  * Close. What was delivered and not released is delivered again to the next
- * consumer. NULL is allowed. Since 0.1.
+ * owner of a durable cursor; what a worker has not acknowledged is given back. A
+ * cursor that is not durable is gone. NULL is allowed. Since 0.1.
  */
 SHR_API int shr_cursor_close(struct shr_cursor *cursor);
 
@@ -296,7 +460,8 @@ SHR_API int shr_cursor_next_until(struct shr_cursor *cursor, struct shr_record *
 				  int64_t deadline_ns);
 
 /*
- * Up to @count next records, in place; all of them are held until release.
+ * Up to @count next records, in place; all of them are held until release. A
+ * lossy cursor or an observer gives one at a time.
  *
  * Returns:  how many, or, if none, what next says
  * Since:    0.1
@@ -402,6 +567,9 @@ SHR_API int shr_cursor_release_slow(struct shr_cursor *cursor);
  *                 -EMSGSIZE @size is over shr_ring_max_record()
  *                 -EINVAL   @size is under the schema's
  *                 -EBUSY    a reservation is open
+ *                 -ENOBUFS  full, and the record is dropped and counted: drop newest;
+ *                           in overwrite mode, if a record in work of a living producer
+ *                           is in the way
  *                 -ESTALE   the segment is obsolete
  *                 -EBADMSG  the ring is corrupt
  *                 -EACCES, -EMFILE (and what else open(2) says) who claims seems
@@ -418,6 +586,7 @@ SHR_API inline int shr_producer_reserve(struct shr_producer *producer, size_t si
 			total <= producer->limit - producer->tail &&
 			index + total <= producer->mask + 1 && !producer->ready)) {
 		producer->ready = producer->ready_bits | size;
+		producer->end = producer->tail + total;
 		*payload = producer->data + index + 8;
 		return 0;
 	}
@@ -446,7 +615,7 @@ SHR_API inline int shr_producer_commit(struct shr_producer *producer)
 		__atomic_signal_fence(__ATOMIC_SEQ_CST);
 		if (!SHR_LIKELY_(producer->registered))
 			__atomic_thread_fence(__ATOMIC_SEQ_CST);
-		producer->tail = tail + (((ready & 0xffffffffu) + 15) & ~(uint64_t)7);
+		producer->tail = producer->end;
 		producer->ready = 0;
 		if (SHR_LIKELY_(!__atomic_load_n(producer->sleepers, __ATOMIC_RELAXED)))
 			return 0;
@@ -486,7 +655,8 @@ SHR_API inline int shr_cursor_next(struct shr_cursor *cursor, struct shr_record 
 			record->type = (uint16_t)(word >> 32);
 			record->flags = 0;
 			record->member = (uint16_t)(word >> 52 & 1023);
-			record->reserved = 0;
+			record->deliveries = 0;
+			record->sequence = record->time_ns = record->lost = 0;
 			cursor->next += total;
 			/* Relaxed: for who comes after this process, or only looks. */
 			__atomic_store_n(cursor->shared_delivered, cursor->next, __ATOMIC_RELAXED);
@@ -497,8 +667,9 @@ SHR_API inline int shr_cursor_next(struct shr_cursor *cursor, struct shr_record 
 }
 
 /*
- * Release every record that next has returned so far. Their payloads must not
- * be used any more.
+ * Release every record that next has returned so far (in a queue: acknowledge
+ * them). Their payloads must not be used any more. One call for many records
+ * costs what one call for one does.
  *
  * Returns:  0, or -EBADMSG, -ECHILD
  * Since:    0.1
