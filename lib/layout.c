@@ -79,7 +79,7 @@ static int check_bounds(const struct shm_header *h)
 	uint64_t members_end;
 
 	if (h->header_size != sizeof(*h) || FORMAT_LOCKS_BACKEND(h->locks) > FORMAT_LOCKS_PTHREAD || h->epoch == 0 ||
-	    h->life > FORMAT_LIFE_COMPANION || h->reserved_life || h->reserved[0])
+	    h->life > FORMAT_LIFE_COMPANION || h->reserved_life || h->counter_kinds > FORMAT_COUNTERS)
 		return shr_fail(EBADMSG, "the header has an impossible value");
 	if (!h->members || h->members > FORMAT_MEMBERS)
 		return shr_fail(EBADMSG, "%u member slots are not possible", h->members);
@@ -126,12 +126,31 @@ static int decode_schemas(struct layout *layout, const char *schemas)
 		if (!object->schema_hash)
 			continue;
 		err = schema_decode(&layout->schema[i], schemas + object->schema_offset,
-				    h->schema_size - object->schema_offset);
+				    h->schema_size - object->schema_offset, 1);
 		if (err)
 			return err;
 		if (shr_schema_hash(layout->schema[i]) != object->schema_hash)
 			return shr_fail(EBADMSG, "the schema of object %.47s is not the one it names",
 					object->name);
+	}
+	return 0;
+}
+
+static int decode_counters(struct layout *layout, const char *schemas)
+{
+	const struct shm_header *h = &layout->header;
+	uint64_t at = h->counters;
+
+	for (uint32_t i = 0; i < h->counter_kinds; i++) {
+		const struct shm_schema *in = (const void *)(schemas + at);
+		int err;
+
+		if (at % 8 || at + sizeof(*in) > h->schema_size)
+			return shr_fail(EBADMSG, "the description of the counters lies outside the segment");
+		err = schema_decode(&layout->counters[i], in, h->schema_size - at, 0);
+		if (err)
+			return err;
+		at += in->size;
 	}
 	return 0;
 }
@@ -182,6 +201,8 @@ int layout_read(struct layout *layout, const struct object *object)
 				       "was changed");
 	if (!err)
 		err = decode_schemas(layout, schemas);
+	if (!err)
+		err = decode_counters(layout, schemas);
 free_schemas:
 	free(schemas);
 	if (err)
@@ -201,6 +222,10 @@ void layout_free(struct layout *layout)
 	for (uint32_t i = 0; i < FORMAT_OBJECTS; i++) {
 		free(layout->schema[i]);
 		layout->schema[i] = NULL;
+	}
+	for (uint32_t i = 0; i < FORMAT_COUNTERS; i++) {
+		free(layout->counters[i]);
+		layout->counters[i] = NULL;
 	}
 }
 

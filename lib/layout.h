@@ -15,6 +15,7 @@
 struct layout {
 	struct shm_header header; /* as it is in the segment */
 	struct shr_schema *schema[FORMAT_OBJECTS]; /* decoded; NULL: untyped */
+	struct shr_schema *counters[FORMAT_COUNTERS]; /* by SHR_COUNTERS_*; NULL: none */
 };
 
 /*
@@ -41,8 +42,14 @@ int layout_find(const struct layout *layout, const char *name);
 /* schema.c: encode into @buffer (NULL: only count) the bytes of @schema. */
 size_t schema_encode(const struct shr_schema *schema, void *buffer);
 
-/* schema.c: a checked copy on the heap, one block, of @size bytes at @data. */
-int schema_decode(struct shr_schema **schema, const void *data, size_t size);
+/*
+ * schema.c: a checked copy on the heap, one block, of @size bytes at @data. @whole: every
+ * byte of the record is described.
+ */
+int schema_decode(struct shr_schema **schema, const void *data, size_t size, int whole);
+
+/* counters.c: what this library counts in a ring and so on, by SHR_COUNTERS_*. */
+const struct shr_schema *counters_of(uint32_t kind);
 
 /* schema.c: is a program's own schema well-formed? 0 or -EINVAL. */
 int schema_check(const struct shr_schema *schema);

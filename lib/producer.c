@@ -99,7 +99,8 @@ static void reserved(struct producer *p, uint64_t position, size_t size)
 	struct shr_producer *hot = &p->hot;
 
 	hot->tail = position;
-	hot->end = hot->limit = position + ring_total(&p->ring->view, size);
+	hot->total = ring_total(&p->ring->view, size);
+	hot->limit = position + hot->total;
 	hot->ready = hot->ready_bits | size;
 }
 
@@ -317,7 +318,7 @@ int shr_producer_commit_size(struct shr_producer *hot, size_t size)
 		return shr_fail(EINVAL, "%zu bytes are less than the type's %llu", size,
 				(unsigned long long)hot->min_record);
 	total = ring_total(&p->ring->view, size);
-	rest = hot->end - hot->tail - total;
+	rest = hot->total - total;
 	if (p->ring->view.single) {
 		/* I1: what is not of this record is zero again before it is seen. */
 		memset(hot->data + (hot->tail & hot->mask) + total, 0, (size_t)rest);
@@ -330,7 +331,7 @@ int shr_producer_commit_size(struct shr_producer *hot, size_t size)
 	KILL_POINT("commit:rest");
 	if (!p->ring->view.single || p->ring->view.header != 8)
 		hot->limit = hot->tail + total;
-	hot->end = hot->tail + total;
+	hot->total = total;
 	hot->ready = hot->ready - had + size;
 	return shr_producer_commit(hot);
 }
@@ -343,7 +344,7 @@ int shr_producer_abort(struct shr_producer *hot)
 	if (err)
 		return err;
 	if (p->ring->view.single) {
-		memset(hot->data + (hot->tail & hot->mask), 0, (size_t)(hot->end - hot->tail));
+		memset(hot->data + (hot->tail & hot->mask), 0, (size_t)hot->total);
 		hot->ready = 0;
 		if (p->ring->view.sequence_at)
 			p->cleaner.sequence--;

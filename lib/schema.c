@@ -101,7 +101,8 @@ int shr_schema_match(const struct shr_schema *ours, const struct shr_schema *the
 	return 0;
 }
 
-int schema_check(const struct shr_schema *schema)
+/* @whole: members that lie side by side, and describe every byte. */
+static int check(const struct shr_schema *schema, int whole)
 {
 	uint32_t end = 0;
 
@@ -118,14 +119,22 @@ int schema_check(const struct shr_schema *schema)
 		if (!size || !field->name || !field->name[0] ||
 		    strnlen(field->name, SHR_FIELD_NAME_MAX + 1) > SHR_FIELD_NAME_MAX)
 			return shr_fail(EINVAL, "member %u of the schema has no type or name", i);
-		if (field->offset != end || bytes > schema->size - end || field->offset % size)
+		if (!whole)
+			end = field->offset;
+		if (field->offset != end || end > schema->size || bytes > schema->size - end ||
+		    field->offset % size)
 			return shr_fail(EINVAL, "member %.63s of the schema is out of place",
 					field->name);
 		end += (uint32_t)bytes;
 	}
-	if (end != schema->size)
+	if (whole && end != schema->size)
 		return shr_fail(EINVAL, "the schema describes %u bytes of %u", end, schema->size);
 	return 0;
+}
+
+int schema_check(const struct shr_schema *schema)
+{
+	return check(schema, 1);
 }
 
 static uint32_t put_string(char *strings, uint32_t *at, const char *string)
@@ -148,13 +157,17 @@ size_t schema_encode(const struct shr_schema *schema, void *buffer)
 
 	for (uint32_t i = 0; i < schema->field_count; i++) {
 		const struct shr_field *field = &schema->fields[i];
-		uint32_t field_name = put_string(strings, &used, field->name);
+		struct shm_field out_field = {.name = put_string(strings, &used, field->name),
+					      .offset = field->offset,
+					      .count = field->count,
+					      .kind = field->kind};
 
+		if (field->unit)
+			out_field.unit = put_string(strings, &used, field->unit);
+		if (field->help)
+			out_field.help = put_string(strings, &used, field->help);
 		if (buffer)
-			fields[i] = (struct shm_field){.name = field_name,
-						       .offset = field->offset,
-						       .count = field->count,
-						       .kind = field->kind};
+			fields[i] = out_field;
 	}
 	size = sizeof(*out) + schema->field_count * sizeof(*fields) + used;
 	size = (size + 7) & ~(size_t)7;
@@ -169,7 +182,7 @@ size_t schema_encode(const struct shr_schema *schema, void *buffer)
 	return size;
 }
 
-int schema_decode(struct shr_schema **result, const void *data, size_t size)
+int schema_decode(struct shr_schema **result, const void *data, size_t size, int whole)
 {
 	const struct shm_schema *in = data;
 	const struct shm_field *from = (const struct shm_field *)(in + 1);
@@ -193,13 +206,17 @@ int schema_decode(struct shr_schema **result, const void *data, size_t size)
 	memcpy(strings, from + in->fields, in->strings);
 	err = in->name < in->strings ? 0 : -EBADMSG;
 	for (uint32_t i = 0; i < in->fields && !err; i++) {
-		if (from[i].name >= in->strings)
+		if (from[i].name >= in->strings || from[i].unit >= in->strings ||
+		    from[i].help >= in->strings)
 			err = -EBADMSG;
 		else
-			fields[i] = (struct shr_field){.name = strings + from[i].name,
-						       .offset = from[i].offset,
-						       .count = from[i].count,
-						       .kind = from[i].kind};
+			fields[i] = (struct shr_field){
+				.name = strings + from[i].name,
+				.offset = from[i].offset,
+				.count = from[i].count,
+				.kind = from[i].kind,
+				.unit = from[i].unit ? strings + from[i].unit : NULL,
+				.help = from[i].help ? strings + from[i].help : NULL};
 	}
 	*schema = (struct shr_schema){.struct_size = sizeof(*schema),
 				      .field_size = sizeof(*fields),
@@ -208,7 +225,7 @@ int schema_decode(struct shr_schema **result, const void *data, size_t size)
 				      .size = in->record_size,
 				      .field_count = in->fields,
 				      .fields = fields};
-	if (err || schema_check(schema)) {
+	if (err || check(schema, whole)) {
 		free(schema);
 		return shr_fail(EBADMSG, "a schema in the segment is damaged");
 	}

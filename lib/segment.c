@@ -121,6 +121,8 @@ static int lay_out(struct shm_header *h, char **schemas, const struct shr_object
 	for (size_t i = 0; i < count; i++)
 		if (objects[i].schema)
 			h->schema_size += schema_encode(objects[i].schema, NULL);
+	for (uint32_t i = 0; i < FORMAT_COUNTERS; i++)
+		h->schema_size += schema_encode(counters_of(i), NULL);
 	*schemas = calloc(1, h->schema_size + 1);
 	if (!*schemas)
 		return shr_fail(ENOMEM, "out of memory");
@@ -132,6 +134,10 @@ static int lay_out(struct shm_header *h, char **schemas, const struct shr_object
 		h->directory[i].schema_hash = shr_schema_hash(objects[i].schema);
 		h->schema_size += schema_encode(objects[i].schema, *schemas + h->schema_size);
 	}
+	h->counters = (uint32_t)h->schema_size;
+	h->counter_kinds = FORMAT_COUNTERS;
+	for (uint32_t i = 0; i < FORMAT_COUNTERS; i++)
+		h->schema_size += schema_encode(counters_of(i), *schemas + h->schema_size);
 	at = round_up(h->schema_offset + h->schema_size, FORMAT_PAGE);
 	for (size_t i = 0; i < count; i++) {
 		struct shm_object *entry = &h->directory[i];

@@ -47,7 +47,7 @@ full() {
 }
 if unshare -m mount -t tmpfs none /mnt 2>/dev/null || unshare -rm mount -t tmpfs none /mnt 2>/dev/null; then
 	case_is "a full /dev/shm is an error with a sentence, and nothing is left" "$(full)" \
-		"minimal-producer: cannot reserve 1069056 bytes: No space left on device
+		"minimal-producer: cannot reserve 1073152 bytes: No space left on device
 1"
 else
 	n=$((n + 1))

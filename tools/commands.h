@@ -29,6 +29,7 @@ struct request {
 int command_list(const struct style *style);
 int command_info(const struct shr_inspect *inspect, const struct style *style, const char *name);
 int command_schema(const struct shr_inspect *inspect, const struct style *style, const char *name);
+int command_stat(const struct shr_inspect *inspect, const struct style *style, const char *name);
 int command_blame(const struct shr_inspect *inspect, const struct style *style, const char *name);
 int command_locks(const struct shr_inspect *inspect, const struct style *style, const char *name);
 int command_records(const struct shr_inspect *inspect, const struct request *request,
@@ -41,6 +42,7 @@ int failed(const char *segment, int err);
 void show_json(const struct style *style, json_t *json);
 
 void put_size(uint64_t bytes); /* "1234567 bytes (1.2 MiB)" */
-void put_time(uint64_t time_ns);
+void put_time(uint64_t time_ns);    /* to the second */
+void put_time_ns(uint64_t time_ns); /* all of it */
 
 #endif

@@ -35,6 +35,12 @@ int text_width(const char *string);
 void text_record(FILE *out, const struct style *style, const struct shr_schema *schema,
 		 const struct shr_walk_record *record);
 
+/* Has it a payload to be shown? */
+static inline int has_payload(const struct shr_walk_record *record)
+{
+	return record->state != SHR_STATE_BUSY && record->state != SHR_STATE_SKIPPED;
+}
+
 /* json.c: values of JSON; NULL only without memory. */
 json_t *json_bytes(const void *bytes, size_t size); /* a string, or {"hex": ...} */
 json_t *json_u64(uint64_t value);		    /* a string */
@@ -48,6 +54,8 @@ void json_put_bytes(json_t *object, const char *key, const char *string);
 /* Names for people and JSON. */
 const char *name_of_kind(uint32_t kind);
 const char *name_of_member_state(uint32_t state);
+const char *name_of_ring_mode(uint32_t mode);
+const char *name_of_record_state(uint32_t state);
 
 /* Value of field element @index, widened. @field->kind is known. */
 struct value {

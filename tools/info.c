@@ -38,32 +38,105 @@ static void put_owner(const struct shr_inspect *inspect, const struct style *sty
 	printf("; died and replaced: %" PRIu64 "\n", takeovers);
 }
 
+static void put_unread(uint64_t unread, uint64_t capacity)
+{
+	put_size(unread);
+	printf(", %.0f%% of the capacity", 100.0 * (double)unread / (double)capacity);
+}
+
+static void info_cursors(const struct shr_inspect *inspect, const struct style *style,
+			 uint32_t index, const struct shr_object_info *object, uint64_t tail)
+{
+	struct shr_cursor_info cursor;
+	uint32_t used = 0;
+
+	for (uint32_t i = 0; i < SHR_RING_CURSORS_MAX; i++)
+		used += !shr_inspect_cursor(inspect, index, i, &cursor);
+	printf("  %-12s %" PRIu32 " of %" PRIu32 " places\n", "cursors", used, object->ring.cursors);
+	for (uint32_t i = 0; i < SHR_RING_CURSORS_MAX; i++) {
+		if (shr_inspect_cursor(inspect, index, i, &cursor))
+			continue;
+		fputs("    ", stdout);
+		text_string(stdout, cursor.name);
+		printf(": %s%s\n", cursor.flags & SHR_CURSOR_LOSSY ? "lossy" : "gate",
+		       cursor.flags & SHR_CURSOR_DURABLE ? ", durable" : "");
+		fputs("    ", stdout);
+		put_owner(inspect, style, "consumer", cursor.member, cursor.takeovers);
+		printf("      %-12s %" PRIu64 ", unread ", "released to", cursor.position);
+		put_unread(tail - cursor.position, object->ring.capacity);
+		printf("\n      %-12s skipped %" PRIu64 ", redelivered %" PRIu64 ", lost %" PRIu64
+		       " records, %" PRIu64 " bytes\n",
+		       "counters", cursor.skipped, cursor.redelivered, cursor.lost, cursor.lost_bytes);
+	}
+}
+
+static void info_mode(const struct shr_ring_options *ring)
+{
+	static const struct {
+		uint32_t flag;
+		const char *text;
+	} flags[] = {
+		{SHR_RING_DROP_NEWEST, ", drops the newest when full"},
+		{SHR_RING_AT_MOST_ONCE, ", at most once"},
+		{SHR_RING_SEQUENCE, ", numbered"},
+		{SHR_RING_TIME, ", timed"},
+	};
+
+	fputs(ring->flags & SHR_RING_SINGLE_PRODUCER ? ", single producer" : ", several producers",
+	      stdout);
+	if (ring->mode != SHR_RING_STREAM)
+		printf(", %s", name_of_ring_mode(ring->mode));
+	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
+		if (ring->flags & flags[i].flag)
+			fputs(flags[i].text, stdout);
+}
+
 static int info_ring(const struct shr_inspect *inspect, const struct style *style, uint32_t index,
 		     const struct shr_object_info *object)
 {
+	const struct shr_ring_options *ring = &object->ring;
+	int queue = ring->mode == SHR_RING_QUEUE, one = ring->cursors == 1 && ring->mode == SHR_RING_STREAM;
 	struct shr_ring_status status;
-	int err = shr_inspect_ring(inspect, index, &status), single;
-	uint64_t unread;
+	int err = shr_inspect_ring(inspect, index, &status);
 
 	if (err)
 		return err;
-	single = !!(object->ring.flags & SHR_RING_SINGLE_PRODUCER);
-	unread = status.tail - status.position;
-	printf(", %s\n  %-12s ", single ? "single producer" : "several producers", "capacity");
-	put_size(object->ring.capacity);
-	printf(", records up to %" PRIu64 ", history %" PRIu64 "\n", object->ring.max_record,
-	       object->ring.history);
-	printf("  %-12s %" PRIu64 "\n  %-12s %" PRIu64 "\n  %-12s %" PRIu64 "\n", "written to",
-	       status.tail, "released to", status.position, "kept from", status.reclaim);
-	printf("  %-12s ", "unread");
-	put_size(unread);
-	printf(", %.0f%% of the capacity\n",
-	       100.0 * (double)unread / (double)object->ring.capacity);
-	if (single)
+	info_mode(ring);
+	printf("\n  %-12s ", "capacity");
+	put_size(ring->capacity);
+	printf(", records up to %" PRIu64 ", history %" PRIu64 "\n", ring->max_record, ring->history);
+	printf("  %-12s %" PRIu64 "\n", "written to", status.tail);
+	if (queue)
+		printf("  %-12s %" PRIu64 "\n", "taken to", status.delivered);
+	if (ring->mode != SHR_RING_OVERWRITE)
+		printf("  %-12s %" PRIu64 "\n", queue ? "done to" : "released to", status.position);
+	printf("  %-12s %" PRIu64 "\n", "kept from", status.reclaim);
+	if (ring->mode != SHR_RING_OVERWRITE) {
+		printf("  %-12s ", queue ? "not done" : "unread");
+		put_unread(status.tail - status.position, ring->capacity);
+		putchar('\n');
+	}
+	if (status.sequence)
+		printf("  %-12s next %" PRIu64 ", dropped %" PRIu64 "\n", "numbers", status.sequence,
+		       status.dropped);
+	if (ring->flags & SHR_RING_SINGLE_PRODUCER)
 		put_owner(inspect, style, "producer", status.producer, status.producer_takeovers);
-	put_owner(inspect, style, "consumer", status.consumer, status.consumer_takeovers);
-	printf("  %-12s skipped %" PRIu64 ", redelivered %" PRIu64 ", claim locks mended %" PRIu64 "\n",
-	       "counters", status.skipped, status.redelivered, status.lock_repairs);
+	if (one)
+		put_owner(inspect, style, "consumer", status.consumer, status.consumer_takeovers);
+	if (queue)
+		printf("  %-12s acknowledged %" PRIu64 ", lost %" PRIu64 ", skipped %" PRIu64
+		       ", redelivered %" PRIu64 ", locks mended %" PRIu64 "\n",
+		       "counters", status.acked, status.lost, status.skipped, status.redelivered,
+		       status.lock_repairs);
+	else if (one)
+		printf("  %-12s skipped %" PRIu64 ", redelivered %" PRIu64 ", claim locks mended %" PRIu64
+		       "\n",
+		       "counters", status.skipped, status.redelivered, status.lock_repairs);
+	else
+		printf("  %-12s cursors evicted %" PRIu64 ", claim locks mended %" PRIu64 "\n", "counters",
+		       status.evicted, status.lock_repairs);
+	if (!one && !queue)
+		info_cursors(inspect, style, index, object, status.tail);
 	return 0;
 }
 
@@ -176,16 +249,49 @@ static int info_text(const struct shr_inspect *inspect, const struct style *styl
 	return result;
 }
 
-static json_t *info_json_ring(const struct shr_object_info *object,
+static json_t *info_json_cursors(const struct shr_inspect *inspect, uint32_t index)
+{
+	json_t *json = json_array();
+
+	for (uint32_t i = 0; i < SHR_RING_CURSORS_MAX; i++) {
+		struct shr_cursor_info cursor;
+		json_t *one;
+
+		if (shr_inspect_cursor(inspect, index, i, &cursor))
+			continue;
+		one = json_object();
+		json_put_bytes(one, "name", cursor.name);
+		json_put(one, "lossy", json_boolean(cursor.flags & SHR_CURSOR_LOSSY));
+		json_put(one, "durable", json_boolean(cursor.flags & SHR_CURSOR_DURABLE));
+		json_put(one, "member", json_integer(cursor.member));
+		json_put(one, "position", json_u64(cursor.position));
+		json_put(one, "delivered", json_u64(cursor.delivered));
+		json_put(one, "skipped", json_u64(cursor.skipped));
+		json_put(one, "redelivered", json_u64(cursor.redelivered));
+		json_put(one, "lost", json_u64(cursor.lost));
+		json_put(one, "lost_bytes", json_u64(cursor.lost_bytes));
+		json_put(one, "takeovers", json_u64(cursor.takeovers));
+		json_array_append_new(json, one);
+	}
+	return json;
+}
+
+static json_t *info_json_ring(const struct shr_inspect *inspect, uint32_t index,
+			      const struct shr_object_info *object,
 			      const struct shr_ring_status *status)
 {
+	const struct shr_ring_options *ring = &object->ring;
 	json_t *json = json_object();
 
-	json_put(json, "capacity", json_u64(object->ring.capacity));
-	json_put(json, "max_record", json_u64(object->ring.max_record));
-	json_put(json, "history", json_u64(object->ring.history));
-	json_put(json, "single_producer",
-		 json_boolean(object->ring.flags & SHR_RING_SINGLE_PRODUCER));
+	json_put(json, "mode", json_string(name_of_ring_mode(ring->mode)));
+	json_put(json, "capacity", json_u64(ring->capacity));
+	json_put(json, "max_record", json_u64(ring->max_record));
+	json_put(json, "history", json_u64(ring->history));
+	json_put(json, "single_producer", json_boolean(ring->flags & SHR_RING_SINGLE_PRODUCER));
+	json_put(json, "drop_newest", json_boolean(ring->flags & SHR_RING_DROP_NEWEST));
+	json_put(json, "at_most_once", json_boolean(ring->flags & SHR_RING_AT_MOST_ONCE));
+	json_put(json, "numbered", json_boolean(ring->flags & SHR_RING_SEQUENCE));
+	json_put(json, "timed", json_boolean(ring->flags & SHR_RING_TIME));
 	json_put(json, "tail", json_u64(status->tail));
 	json_put(json, "position", json_u64(status->position));
 	json_put(json, "delivered", json_u64(status->delivered));
@@ -198,6 +304,13 @@ static json_t *info_json_ring(const struct shr_object_info *object,
 	json_put(json, "skipped", json_u64(status->skipped));
 	json_put(json, "redelivered", json_u64(status->redelivered));
 	json_put(json, "lock_repairs", json_u64(status->lock_repairs));
+	json_put(json, "sequence", json_u64(status->sequence));
+	json_put(json, "dropped", json_u64(status->dropped));
+	json_put(json, "lost", json_u64(status->lost));
+	json_put(json, "acked", json_u64(status->acked));
+	json_put(json, "evicted", json_u64(status->evicted));
+	json_put(json, "full", json_u64(status->full));
+	json_put(json, "cursors", info_json_cursors(inspect, index));
 	return json;
 }
 
@@ -289,7 +402,7 @@ static int info_json(const struct shr_inspect *inspect, const struct style *styl
 		if (object.kind == SHR_OBJECT_RING) {
 			err = shr_inspect_ring(inspect, i, &status);
 			if (!err) {
-				json_put(one, "ring", info_json_ring(&object, &status));
+				json_put(one, "ring", info_json_ring(inspect, i, &object, &status));
 			} else {
 				json_put_bytes(one, "error", shr_last_error());
 				result = failed(name, err);

@@ -115,18 +115,27 @@ static json_t *json_field(const struct shr_field *field, const void *payload)
 json_t *json_record(const char *object, const struct shr_schema *schema,
 		    const struct shr_walk_record *record)
 {
-	static const char *const states[] = {"ready", "busy", "skipped"};
 	json_t *json = json_object(), *fields;
 	size_t from = 0;
 
 	json_put(json, "v", json_integer(1));
 	json_put_bytes(json, "object", object);
 	json_put(json, "position", json_u64(record->position));
-	json_put(json, "state", json_string(states[record->state]));
+	json_put(json, "state", json_string(name_of_record_state(record->state)));
 	json_put(json, "member", json_integer(record->member));
 	json_put(json, "type", json_integer(record->type));
 	json_put(json, "size", json_integer((json_int_t)record->size));
-	if (record->state != SHR_STATE_READY)
+	if (record->sequence)
+		json_put(json, "sequence", json_u64(record->sequence));
+	if (record->time_ns)
+		json_put(json, "time_ns", json_u64(record->time_ns));
+	if (record->lost)
+		json_put(json, "lost_records", json_u64(record->lost));
+	if (record->deliveries) {
+		json_put(json, "deliveries", json_u64(record->deliveries));
+		json_put(json, "worker", json_integer(record->worker));
+	}
+	if (!has_payload(record))
 		return json;
 	if (schema) {
 		uint32_t count = fields_in(schema, record->copied);
@@ -165,6 +174,10 @@ json_t *json_schema(const struct shr_schema *schema, uint64_t hash)
 		json_put(one, "offset", json_integer(field->offset));
 		if (field->count)
 			json_put(one, "count", json_integer(field->count));
+		if (field->unit)
+			json_put_bytes(one, "unit", field->unit);
+		if (field->help)
+			json_put_bytes(one, "help", field->help);
 		json_array_append_new(fields, one);
 	}
 	json_put(json, "fields", fields);

@@ -28,7 +28,8 @@ struct show {
 	struct source sources[SHR_OBJECTS_MAX];
 	uint32_t count;
 	uint64_t shown;
-	uint64_t lost;
+	uint64_t lost;	  /* bytes */
+	uint64_t missing; /* records, where they have numbers */
 };
 
 static volatile sig_atomic_t stopped;
@@ -78,11 +79,24 @@ static void tell_loss(struct show *show, struct source *source)
 	show->lost += lost;
 }
 
+/* By their numbers: dropped, or overwritten before they were read. */
+static void text_missing(const struct style *style, const struct source *source,
+			 const struct shr_walk_record *record)
+{
+	if (!record->lost)
+		return;
+	fputs(BAD(style), stdout);
+	text_string(stdout, source->object.name);
+	printf(": %" PRIu64 " records are missing, #%" PRIu64 " to #%" PRIu64 "%s\n", record->lost,
+	       record->sequence - record->lost, record->sequence - 1, PLAIN(style));
+}
+
 static void show_record(struct show *show, const struct source *source,
 			const struct shr_walk_record *record)
 {
 	const struct style *style = &show->request->style;
 
+	show->missing += record->lost;
 	if (style->format != FORMAT_TEXT) {
 		comma(show);
 		show_json(style, json_record(source->object.name, source->object.schema, record));
@@ -90,12 +104,25 @@ static void show_record(struct show *show, const struct source *source,
 		return;
 	}
 	show->shown++;
+	text_missing(style, source, record);
 	fputs(BOLD(style), stdout);
 	text_string(stdout, source->object.name);
 	printf("%s @%" PRIu64, PLAIN(style), record->position);
+	if (record->sequence)
+		printf(" #%" PRIu64, record->sequence);
+	if (record->time_ns) {
+		putchar(' ');
+		put_time_ns(record->time_ns);
+	}
 	if (record->type)
 		printf(" type %u", record->type);
-	if (record->state == SHR_STATE_READY) {
+	if (record->state >= SHR_STATE_TAKEN || record->deliveries)
+		printf(" %s%s, times %" PRIu64 ", member %" PRIu32 "%s",
+		       record->state == SHR_STATE_LOST ? BAD(style) : "",
+		       record->state == SHR_STATE_READY ? "given back"
+							: name_of_record_state(record->state),
+		       record->deliveries, record->worker, PLAIN(style));
+	if (has_payload(record)) {
 		putchar(':');
 		text_record(stdout, style, source->object.schema, record);
 	} else {
@@ -262,10 +289,13 @@ int command_records(const struct shr_inspect *inspect, const struct request *req
 	result = err ? failed(name, err) : 0;
 	if (request->follow && request->style.format == FORMAT_TEXT) {
 		fflush(stdout);
-		fprintf(stderr, "shmring-dump: %" PRIu64 " records shown, %" PRIu64 " bytes lost\n",
+		fprintf(stderr, "shmring-dump: %" PRIu64 " records shown, %" PRIu64 " bytes lost",
 			show->shown, show->lost);
+		if (show->missing)
+			fprintf(stderr, ", %" PRIu64 " records missing", show->missing);
+		fputc('\n', stderr);
 	}
-	if (!result && show->lost && request->fail_on_loss)
+	if (!result && (show->lost || show->missing) && request->fail_on_loss)
 		result = EXIT_LOSS;
 	for (uint32_t i = 0; i < show->count; i++)
 		shr_walk_close(show->sources[i].walk);

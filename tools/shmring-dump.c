@@ -23,6 +23,7 @@ static const char usage_text[] =
 	"  info SEGMENT         its members, the dead among them, objects and counters\n"
 	"  schema SEGMENT       the types of its records\n"
 	"  locks SEGMENT        mutexes that are held or whose holder died, and by whom\n"
+	"  stat SEGMENT         its counters, with units and what they mean\n"
 	"  blame SEGMENT        who holds up a ring: a slow consumer, a record not committed\n"
 	"  records SEGMENT      the records that are in its rings\n"
 	"  follow SEGMENT       new records as they are committed\n"
@@ -116,6 +117,12 @@ void put_time(uint64_t time_ns)
 		fputs(text, stdout);
 	else
 		printf("%" PRIu64 " ns", time_ns);
+}
+
+void put_time_ns(uint64_t time_ns)
+{
+	put_time(time_ns);
+	printf(".%09" PRIu64, time_ns % 1000000000u);
 }
 
 static int is(const char *option, const char *value)
@@ -244,8 +251,8 @@ static int take_options(int argc, char **argv, struct request *request)
 
 static int run(const char *command, int argc, char **argv, struct request *request)
 {
-	static const char *const commands[] = {"list",  "info",    "schema", "locks",
-					       "blame", "records", "follow"};
+	static const char *const commands[] = {"list",  "info", "schema",  "locks",
+					       "blame", "stat", "records", "follow"};
 	const size_t count = sizeof(commands) / sizeof(commands[0]);
 	struct shr_inspect *inspect = NULL;
 	size_t which = 0;
@@ -259,7 +266,7 @@ static int run(const char *command, int argc, char **argv, struct request *reque
 		return argc ? usage("list takes no argument", argv[0]) : command_list(&request->style);
 	if (!argc)
 		return usage("which segment", NULL);
-	if (which < 5 && argc > 1)
+	if (which < 6 && argc > 1)
 		return usage("one segment at a time, not also", argv[1]);
 	request->follow = is(command, "follow");
 	if (request->follow && request->style.format == FORMAT_JSON)
@@ -276,6 +283,7 @@ static int run(const char *command, int argc, char **argv, struct request *reque
 		 : which == 2 ? command_schema(inspect, &request->style, argv[0])
 		 : which == 3 ? command_locks(inspect, &request->style, argv[0])
 		 : which == 4 ? command_blame(inspect, &request->style, argv[0])
+		 : which == 5 ? command_stat(inspect, &request->style, argv[0])
 			      : command_records(inspect, request, argv[0]);
 	shr_inspect_close(inspect);
 	return result;

@@ -87,3 +87,17 @@ const char *name_of_member_state(uint32_t state)
 
 	return state < sizeof(names) / sizeof(names[0]) ? names[state] : "?";
 }
+
+const char *name_of_ring_mode(uint32_t mode)
+{
+	static const char *const names[] = {"stream", "queue", "overwrite"};
+
+	return mode < sizeof(names) / sizeof(names[0]) ? names[mode] : "?";
+}
+
+const char *name_of_record_state(uint32_t state)
+{
+	static const char *const names[] = {"ready", "busy", "skipped", "taken", "done", "lost"};
+
+	return state < sizeof(names) / sizeof(names[0]) ? names[state] : "?";
+}

@@ -142,6 +142,30 @@ SHR_API int shr_inspect_ring(const struct shr_inspect *inspect, uint32_t index,
 SHR_API int shr_inspect_cursor(const struct shr_inspect *inspect, uint32_t index, uint32_t number,
 			       struct shr_cursor_info *info);
 
+/* What has counters. */
+#define SHR_COUNTERS_RING 0
+#define SHR_COUNTERS_CURSOR 1
+#define SHR_COUNTERS_MEMBER 2
+#define SHR_COUNTERS_MUTEX 3
+
+/*
+ * The counters that each ring, cursor, member or mutex (@of) of this segment has, as
+ * the segment itself describes them: names, units and help. NULL: none. Valid until the
+ * inspector is closed. Since 0.1.
+ */
+SHR_API const struct shr_schema *shr_inspect_counters(const struct shr_inspect *inspect,
+						      uint32_t of);
+
+/*
+ * Counter @field of these: of the ring that is object @index; of its cursor @number; of
+ * member @number; or of mutex @number of object @index.
+ *
+ * Returns:  0, or -ENOENT, -EPROTOTYPE the object is of another kind, -ENODATA, -EBADMSG
+ * Since:    0.1
+ */
+SHR_API int shr_inspect_counter(const struct shr_inspect *inspect, uint32_t of, uint32_t index,
+				uint32_t number, uint32_t field, uint64_t *value);
+
 /*
  * Copy @size bytes of object @index from its byte @offset on.
  *

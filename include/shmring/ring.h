@@ -254,7 +254,7 @@ struct shr_producer {
 	uint64_t span;	     /* max_record - min_record */
 	uint64_t tail;	     /* of the reserved record, or the next one */
 	uint64_t limit;	     /* and how far it may reach */
-	uint64_t end;	     /* of the reserved record */
+	uint64_t total;	     /* bytes that the reserved record takes */
 	uint64_t ready;	     /* what commit stores there; 0: none is reserved */
 	uint64_t ready_bits; /* state, owner and type */
 	uint32_t *sleepers;
@@ -586,7 +586,7 @@ SHR_API inline int shr_producer_reserve(struct shr_producer *producer, size_t si
 			total <= producer->limit - producer->tail &&
 			index + total <= producer->mask + 1 && !producer->ready)) {
 		producer->ready = producer->ready_bits | size;
-		producer->end = producer->tail + total;
+		producer->total = total;
 		*payload = producer->data + index + 8;
 		return 0;
 	}
@@ -615,7 +615,7 @@ SHR_API inline int shr_producer_commit(struct shr_producer *producer)
 		__atomic_signal_fence(__ATOMIC_SEQ_CST);
 		if (!SHR_LIKELY_(producer->registered))
 			__atomic_thread_fence(__ATOMIC_SEQ_CST);
-		producer->tail = producer->end;
+		producer->tail = tail + producer->total;
 		producer->ready = 0;
 		if (SHR_LIKELY_(!__atomic_load_n(producer->sleepers, __ATOMIC_RELAXED)))
 			return 0;

@@ -66,6 +66,8 @@ struct shr_field {
 	uint32_t count;	 /* elements of an array; 0: not an array */
 	uint32_t kind;	 /* SHR_KIND_* */
 	uint32_t reserved;
+	const char *unit; /* "bytes", "ns"; NULL: not said */
+	const char *help; /* a sentence for people; NULL: none */
 };
 
 struct shr_schema {
@@ -214,7 +216,8 @@ struct element<T[N]> {
 		    "shmring: member '" #m "' of struct " #T                                   \
 		    " is not at a multiple of its size, or the struct's size is not one: "     \
 		    "32- and 64-bit programs would disagree");
-#define SHR_FIELD_(T, m) {#m, (uint32_t)offsetof(struct T, m), SHR_COUNT_(T, m), SHR_KIND_(T, m), 0},
+#define SHR_FIELD_(T, m)                                                                       \
+	{#m, (uint32_t)offsetof(struct T, m), SHR_COUNT_(T, m), SHR_KIND_(T, m), 0, NULL, NULL},
 
 #define SHR_SCHEMA(T, version, ...)                                                         \
 	struct shr_twin_##T {                                                               \
