@@ -371,6 +371,8 @@ static int next_stream(struct cursor *c, struct shr_record *record)
 			return corrupt(hot->next);
 		switch (WORD_STATE(word)) {
 		case WORD_BUSY:
+			if (!c->shm) /* an observer mends nothing */
+				return -EAGAIN;
 			err = claim_look(c->ring, hot->next, word, &c->looked_ns);
 			if (err)
 				return err;

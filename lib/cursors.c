@@ -380,7 +380,8 @@ int cursors_join(const struct shr_ring *ring, const struct shr_cursor_options *o
 			continue;
 		atomic_store_explicit(&place->position, *position, memory_order_seq_cst);
 		atomic_thread_fence(memory_order_seq_cst); /* join:A. Pairs with clean:B. */
-		if ((int64_t)(atomic_load_explicit(&view->shm->reclaim, memory_order_seq_cst) -
+		if (atomic_load(&place->mode) & CURSOR_GATE && /* another may be overtaken */
+		    (int64_t)(atomic_load_explicit(&view->shm->reclaim, memory_order_seq_cst) -
 			      *position) > 0)
 			err = -EAGAIN;
 	}

@@ -24,6 +24,8 @@
 #include "killpoint.h"
 #include "ring_core.h"
 
+#define RESERVE_TRIES 32 /* while dead gates go, or that of a queue moves: then it is full */
+
 struct producer {
 	struct shr_producer hot;
 	uint32_t tag; /* 0 in a child */
@@ -252,13 +254,13 @@ static int reserve_now(struct producer *p, size_t size, int may_drop)
 static int reserve(struct producer *p, size_t size, int may_drop)
 {
 	const struct ring_view *view = &p->ring->view;
-	int err = check_reserve(p, size), gone = 1;
+	int err = check_reserve(p, size), gone = 1, tries = RESERVE_TRIES;
 
 	if (err)
 		return err;
 	may_drop = may_drop && (view->flags & SHR_RING_DROP_NEWEST || view->mode == SHR_RING_OVERWRITE);
 	err = reserve_now(p, size, 0);
-	while (err == -EAGAIN && view->ahead && gone > 0) {
+	while (err == -EAGAIN && view->ahead && gone > 0 && tries--) {
 		gone = cleaner_evict(&p->cleaner);
 		if (gone > 0 || may_drop)
 			err = gone < 0 ? gone : reserve_now(p, size, may_drop && !gone);

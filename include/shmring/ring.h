@@ -626,7 +626,8 @@ SHR_API inline int shr_producer_commit(struct shr_producer *producer)
 
 /*
  * The next record, in place. May be called again before release: several
- * records can be held.
+ * records can be held (not by lossy cursors and observers: the next call ends the
+ * copy that the last one gave).
  *
  * Progress: bounded. At a record whose producer has died it mends the ring.
  * Returns:  0, or -EAGAIN  nothing committed is there
