@@ -121,19 +121,17 @@ static int watch(struct event_fd *fd)
 
 		if (atomic_load(&fd->control) != ARMED)
 			return 0;
-		if (fd->segment->slot == SLOT_NONE) { /* cannot say that it sleeps */
-			sequence = atomic_load_explicit(&fd->event->sequence, memory_order_acquire);
-			longest = 0;
-		} else if (fd->ready) {
+		if (fd->ready && fd->segment->slot != SLOT_NONE) {
 			longest = event_prepare(fd->event, fd->segment->membarrier, &sequence);
+		} else if (fd->ready) { /* an observer cannot say that it sleeps */
+			sequence = atomic_load(&fd->event->sequence);
+			longest = slice;
 		}
 		if (is_ready(fd, key))
 			return 1;
 		/* Where the fence is not sure: short at first, then longer. */
 		if (!fd->sure && !fd->ready)
 			return nap(fd, key);
-		if (!longest && slice > NAP_LAST_NS)
-			slice = NAP_LAST_NS;
 		doze(fd, sequence, longest == EVENT_SLICE_NS ? longest : slice);
 		slice = slice * 2 < EVENT_SLICE_NS ? slice * 2 : EVENT_SLICE_NS;
 		if (is_ready(fd, key))

@@ -9,7 +9,6 @@
 #define SPIN_NS 50000
 #define BUSY_SLICE_NS 4000000 /* before a record in work: its owner may have died */
 #define NAP_NS 1000000
-#define OBSERVER_SLICE_NS 50000000
 
 /* The first that has something, or is not well: 0; or -EAGAIN. */
 static int look_at_all(struct shr_cursor *const *cursors, size_t count, size_t *which)
@@ -30,38 +29,33 @@ static struct shm_event *event_of(struct shr_cursor *cursor)
 	return &cursor_ring(cursor)->view.shm->data;
 }
 
-/* Announce the sleep on all of them, with one heavy fence: how long it may be. */
+/*
+ * Announce the sleep on all of them, with one heavy fence: how long it may be. An
+ * observer cannot say that it sleeps: its memory is read-only.
+ */
 static int64_t prepare_all(struct shr_cursor *const *cursors, size_t count, struct event_word *words)
 {
-	int membarrier = 1;
+	int membarrier = 1, observes = 0;
 
 	for (size_t i = 0; i < count; i++) {
+		const struct shr_ring *ring = cursor_ring(cursors[i]);
 		struct shm_event *event = event_of(cursors[i]);
 
 		words[i].word = (uint32_t *)&event->sequence;
 		words[i].value = atomic_load_explicit(&event->sequence, memory_order_acquire);
-		membarrier &= cursor_ring(cursors[i])->segment->membarrier;
-		if (!cursor_ring(cursors[i])->me) /* an observer cannot say that it sleeps */
-			membarrier = 0;
-		else
+		if (ring->me)
 			atomic_store_explicit(&event->sleepers, 1, memory_order_relaxed);
+		observes |= !ring->me;
+		membarrier &= ring->segment->membarrier;
 	}
 	/* sleep:A, for each. */
-	return fence_heavy(membarrier) ? EVENT_SLICE_NS : FENCE_SLICE_NS;
+	return fence_heavy(membarrier) && !observes ? EVENT_SLICE_NS : FENCE_SLICE_NS;
 }
 
 static int any_busy(struct shr_cursor *const *cursors, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
 		if (cursor_is_busy(cursors[i]))
-			return 1;
-	return 0;
-}
-
-static int any_observes(struct shr_cursor *const *cursors, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		if (!cursor_ring(cursors[i])->me)
 			return 1;
 	return 0;
 }
@@ -122,8 +116,6 @@ int shr_cursor_wait_any_until(struct shr_cursor *const *cursors, size_t count, s
 		if (now >= deadline_ns)
 			return -ETIMEDOUT;
 		slice = slice && slice * 2 < EVENT_SLICE_NS ? slice * 2 : longest;
-		if (slice > OBSERVER_SLICE_NS && any_observes(cursors, count))
-			slice = OBSERVER_SLICE_NS;
 		if (slice > BUSY_SLICE_NS && any_busy(cursors, count))
 			slice = BUSY_SLICE_NS;
 		err = sleep_on(words, count, slice < deadline_ns - now ? slice : deadline_ns - now);
