@@ -299,6 +299,12 @@ static void give_back(struct cursor *c, const struct shr_record *record)
 	c->lost -= record->lost;
 	c->untold = record->lost;
 	c->sequence = record->sequence;
+	if (record->flags & SHR_RECORD_REDELIVERED)
+		c->redelivered--;
+	else
+		__atomic_store_n(c->hot.shared_delivered, record->position, __ATOMIC_RELAXED);
+	if (c->shm)
+		atomic_store_explicit(&c->shm->redelivered, c->redelivered, memory_order_relaxed);
 }
 
 /* Move over what is no record. Nothing held and nothing to tell: released at once. */
