@@ -133,7 +133,7 @@ int shr_ring_remove_cursor(struct shr_ring *ring, const char *name)
 		return shr_fail(ECHILD, HANDLE_CHILD);
 	if (!ring->me)
 		return shr_fail(EROFS, HANDLE_OBSERVES);
-	if (!ring->view.ahead)
+	if (ring->view.mode == SHR_RING_STREAM && ring->view.cursors == 1)
 		return shr_fail(EPERM, "the only cursor of a ring stays");
 	place = name ? find(&ring->view, name) : -1;
 	if (place < 0)
