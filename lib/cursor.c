@@ -594,7 +594,8 @@ static int begin(struct cursor *c, const char *name, const struct shr_cursor_opt
 	if (err)
 		return err;
 	c->shm = &ring->view.shm->cursor[place];
-	c->copies = !(atomic_load(&c->shm->mode) & CURSOR_GATE);
+	/* The only cursor cleans: it is a gate, whatever a peer has written. */
+	c->copies = ring->view.ahead && !(atomic_load(&c->shm->mode) & CURSOR_GATE);
 	c->hot.shared_position = (shr_word_ *)(void *)&c->shm->position;
 	c->hot.shared_delivered = (shr_word_ *)(void *)&c->shm->delivered;
 	err = resume(c);

@@ -306,8 +306,7 @@ static int look(const struct ring_view *view, const struct shr_cursor_options *o
 	for (;;) {
 		uint64_t word = atomic_load_explicit(ring_word(view, at), memory_order_acquire);
 		uint64_t total = word ? ring_record_total(view, at, word) : 0, time_ns = 0;
-		int record = total && WORD_STATE(word) != WORD_PAD &&
-			     !(WORD_STATE(word) == WORD_BUSY && WORD_TYPE(word) == WORD_CLAIM_PAD);
+		int record = total && !ring_is_pad(word);
 
 		number = 0;
 		if (record && view->sequence_at)

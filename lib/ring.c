@@ -268,7 +268,7 @@ uint64_t ring_record_total(const struct ring_view *view, uint64_t position, uint
 {
 	uint64_t length = WORD_LENGTH(word), rest = view->capacity - (position & (view->capacity - 1));
 	uint32_t state = WORD_STATE(word), last = view->token_at ? WORD_LOST : WORD_PAD;
-	int pad = state == WORD_PAD || (state == WORD_BUSY && WORD_TYPE(word) == WORD_CLAIM_PAD);
+	int pad = ring_is_pad(word);
 	uint64_t total = pad ? RECORD_TOTAL(8, length) : ring_total(view, length);
 
 	/* A PAD may be longer than a record: the end of a lap before the largest one. */
@@ -305,7 +305,7 @@ int ring_walk(const struct ring_view *view, uint64_t *tail, uint64_t *sequence)
 		uint64_t word = atomic_load_explicit(ring_word(view, at), memory_order_acquire);
 		uint64_t now, total = word ? ring_record_total(view, at, word) : 0, found = number;
 
-		if (total && view->sequence_at && WORD_STATE(word) != WORD_PAD)
+		if (total && view->sequence_at && !ring_is_pad(word))
 			found = atomic_load_explicit(ring_extra(view, at, view->sequence_at),
 						     memory_order_relaxed) + 1;
 		atomic_thread_fence(memory_order_seq_cst); /* clean:B */

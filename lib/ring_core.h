@@ -69,6 +69,13 @@ static inline shm_atomic_u64 *ring_extra(const struct ring_view *view, uint64_t 
 	return (shm_atomic_u64 *)(void *)((uint8_t *)ring_word(view, position) + at);
 }
 
+/* No record, and nothing but the word: a PAD, or the claim of one. */
+static inline int ring_is_pad(uint64_t word)
+{
+	return WORD_STATE(word) == WORD_PAD ||
+	       (WORD_STATE(word) == WORD_BUSY && WORD_TYPE(word) == WORD_CLAIM_PAD);
+}
+
 static inline uint64_t ring_total(const struct ring_view *view, uint64_t length)
 {
 	return RECORD_TOTAL(view->header, length);
