@@ -19,13 +19,11 @@
  * Crash (the kill points have these names)
  *	clean:reclaim	the next cleaner zeroes from clean - capacity to reclaim
  *	clean:zeroed	the same
- *	evict:gate	the gate is gone, its role is not: for who sweeps the slot
  */
 #include <errno.h>
 
 #include "error.h"
 #include "killpoint.h"
-#include "member.h"
 #include "ring_core.h"
 
 #define BATCHES 8	/* cleaning steps a lap: fewer are faster, */
@@ -193,7 +191,6 @@ int cleaner_evict(struct cleaner *c)
 {
 	const struct ring_view *view = &c->ring->view;
 	int64_t now;
-	int gone = 0;
 
 	if (view->mode == SHR_RING_QUEUE)
 		return queue_unblock(c->ring, &c->evict_looked_ns);
@@ -201,24 +198,5 @@ int cleaner_evict(struct cleaner *c)
 	if (now - c->evict_looked_ns < LOOK_NS)
 		return 0;
 	c->evict_looked_ns = now;
-	for (uint32_t i = 0; i < view->cursors; i++) {
-		struct shm_cursor *cursor = &view->shm->cursor[i];
-		uint32_t mode = CURSOR_MODE(atomic_load(&cursor->mode));
-		uint32_t owner = ROLE_MEMBER(atomic_load(&cursor->role));
-		int token, err;
-
-		if (!(mode & CURSOR_GATE) || (mode & CURSOR_DURABLE && !(mode & CURSOR_JOINING)) ||
-		    !owner || owner == c->ring->me || owner > view->members)
-			continue;
-		err = member_win(c->ring->segment, owner - 1, &token);
-		if (err == -EBUSY)
-			continue;
-		if (err)
-			return err;
-		cursors_sweep(view, owner);
-		KILL_POINT("evict:gate");
-		member_release(token, owner - 1);
-		gone = 1;
-	}
-	return gone;
+	return cursors_evict(c->ring, CURSOR_GATE);
 }

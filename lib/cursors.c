@@ -18,12 +18,14 @@
  *	join:role	the place is free, the role is swept
  *	join:joining	a gate for nobody, until its owner is proven dead
  *	join:joined	the same as any cursor
+ *	evict:gate	the gate is gone, its role is not: for who sweeps the slot
  */
 #include <errno.h>
 #include <string.h>
 
 #include "error.h"
 #include "killpoint.h"
+#include "member.h"
 #include "ring_core.h"
 
 #define JOIN_TRIES 1000 /* against producers that clean meanwhile */
@@ -56,20 +58,53 @@ int cursors_lowest(const struct ring_view *view, uint64_t floor, uint64_t tail, 
 	return lowest;
 }
 
+/* Its owner is dead: it goes, if it does not stay. By who holds the owner's byte, or has the role. */
+static void evict(struct shm_cursor *cursor)
+{
+	uint64_t mode = atomic_load(&cursor->mode);
+
+	if (mode & CURSOR_USED && (!(mode & CURSOR_DURABLE) || mode & CURSOR_JOINING))
+		atomic_compare_exchange_strong(&cursor->mode, &mode,
+					       mode - CURSOR_MODE(mode) + CURSOR_ONE_EVICTION);
+}
+
 void cursors_sweep(const struct ring_view *view, uint32_t dead)
 {
 	if (view->mode == SHR_RING_QUEUE)
 		return;
 	for (uint32_t i = 0; i < view->cursors; i++) {
 		struct shm_cursor *cursor = &view->shm->cursor[i];
-		uint64_t mode = atomic_load(&cursor->mode);
 
-		if (ROLE_MEMBER(atomic_load(&cursor->role)) != dead || !(mode & CURSOR_USED) ||
-		    (mode & CURSOR_DURABLE && !(mode & CURSOR_JOINING)))
-			continue;
-		atomic_compare_exchange_strong(&cursor->mode, &mode,
-					       mode - CURSOR_MODE(mode) + CURSOR_ONE_EVICTION);
+		if (ROLE_MEMBER(atomic_load(&cursor->role)) == dead)
+			evict(cursor);
 	}
+}
+
+int cursors_evict(const struct shr_ring *ring, uint32_t among)
+{
+	const struct ring_view *view = &ring->view;
+	int gone = 0;
+
+	for (uint32_t i = 0; i < view->cursors; i++) {
+		struct shm_cursor *cursor = &view->shm->cursor[i];
+		uint32_t mode = CURSOR_MODE(atomic_load(&cursor->mode));
+		uint32_t owner = ROLE_MEMBER(atomic_load(&cursor->role));
+		int token, err;
+
+		if (!(mode & among) || (mode & CURSOR_DURABLE && !(mode & CURSOR_JOINING)) ||
+		    !owner || owner == ring->me || owner > view->members)
+			continue;
+		err = member_win(ring->segment, owner - 1, &token);
+		if (err == -EBUSY)
+			continue;
+		if (err)
+			return err;
+		cursors_sweep(view, owner);
+		KILL_POINT("evict:gate");
+		member_release(token, owner - 1);
+		gone = 1;
+	}
+	return gone;
 }
 
 void cursors_view(struct shr_cursor_info *info, const struct shm_cursor *cursor, uint64_t mode,
@@ -210,6 +245,8 @@ static int create(const struct shr_ring *ring, const char *name,
 	uint64_t position, sequence, evictions;
 	int err = take_free_place(ring, place);
 
+	if (err == -ENOSPC && cursors_evict(ring, CURSOR_USED) > 0)
+		err = take_free_place(ring, place);
 	if (err)
 		return err;
 	cursor = &ring->view.shm->cursor[*place];
@@ -241,7 +278,8 @@ static int create(const struct shr_ring *ring, const char *name,
 int cursors_take(const struct shr_ring *ring, const char *name,
 		 const struct shr_cursor_options *options, uint32_t *place, int *made)
 {
-	int found, err;
+	uint64_t mode;
+	int found, differ, err;
 
 	*made = 0;
 	for (;;) {
@@ -249,23 +287,30 @@ int cursors_take(const struct shr_ring *ring, const char *name,
 		if (found >= 0) {
 			struct shm_cursor *cursor = &ring->view.shm->cursor[found];
 
-			if (options->flags & SHR_CURSOR_CREATE && flags_differ(cursor, options))
+			differ = options->flags & SHR_CURSOR_CREATE && flags_differ(cursor, options);
+			err = -EBUSY;
+			/* One that does not stay may be of the dead. */
+			if (!differ || !(atomic_load(&cursor->mode) & CURSOR_DURABLE))
+				err = ring_role_take(ring, &cursor->role);
+			if (err == -EBUSY && differ)
 				return shr_fail(EEXIST, "cursor %s is there, and %s, %s", name,
 						atomic_load(&cursor->mode) & CURSOR_GATE ? "gates" : "is lossy",
 						atomic_load(&cursor->mode) & CURSOR_DURABLE ? "durable"
 											    : "not durable");
-			err = ring_role_take(ring, &cursor->role);
 			if (err)
 				return err;
 			/* It may have gone with a dead owner, and another be there. */
-			if (find(&ring->view, name) == found &&
-			    !(atomic_load(&cursor->mode) & CURSOR_JOINING)) {
+			mode = atomic_load(&cursor->mode);
+			if (find(&ring->view, name) == found && mode & CURSOR_DURABLE &&
+			    !(mode & CURSOR_JOINING)) {
 				*place = (uint32_t)found;
 				return 0;
 			}
-			if (atomic_load(&cursor->mode) & CURSOR_JOINING) /* of the dead one before */
-				cursors_free(ring, cursor);
+			/* Nobody had it, and it does not stay: its owner died. */
+			if (find(&ring->view, name) == found)
+				evict(cursor);
 			ring_role_leave(ring, &cursor->role);
+			event_notify(&ring->view.shm->space, ring->segment->registered, INT32_MAX);
 			continue;
 		}
 		if (!(options->flags & SHR_CURSOR_CREATE))

@@ -189,6 +189,11 @@ int cleaner_evict(struct cleaner *cleaner);
 int cursors_lowest(const struct ring_view *view, uint64_t floor, uint64_t tail, uint64_t *position);
 /* A dead owner's cursor that does not stay goes. Its byte is held. */
 void cursors_sweep(const struct ring_view *view, uint32_t dead);
+/*
+ * Remove those cursors of the mode @among whose owners are proven dead and that do
+ * not stay. 1: one went; 0; -errno.
+ */
+int cursors_evict(const struct shr_ring *ring, uint32_t among);
 void cursors_view(struct shr_cursor_info *info, const struct shm_cursor *cursor, uint64_t mode,
 		  uint64_t role);
 /*
