@@ -3,6 +3,8 @@
 #ifndef LIB_RING_CORE_H
 #define LIB_RING_CORE_H
 
+#include <errno.h>
+
 #include <shmring/ring.h>
 
 #include "attached.h"
@@ -129,6 +131,24 @@ void ring_role_leave(const struct shr_ring *ring, shm_atomic_u64 *role);
 #define CLAIM_LIVE_NS 10000000 /* then a non-blocking call gives up on a live owner */
 int claim_lock(const struct shr_ring *ring, int64_t patience_ns);
 void claim_unlock(const struct shr_ring *ring);
+/* The same where nobody else is at it: 0 and *@seen for claim_free(), or -EAGAIN. */
+static inline int claim_try(const struct shr_ring *ring, uint32_t *seen)
+{
+	shm_atomic_u32 *lock = &ring->view.shm->lock;
+
+	*seen = atomic_load_explicit(lock, memory_order_relaxed);
+	/* claim:B. Acquire: what the last owner stored. Pairs with claim:A. */
+	return !(*seen & 0xffff) && atomic_compare_exchange_strong_explicit(
+					    lock, seen, *seen | ring->me, memory_order_acquire,
+					    memory_order_relaxed)
+		       ? 0
+		       : -EAGAIN;
+}
+static inline void claim_free(const struct shr_ring *ring, uint32_t seen)
+{
+	/* claim:A. Release: BUSY and tail. Pairs with claim:B. */
+	atomic_store_explicit(&ring->view.shm->lock, seen, memory_order_release);
+}
 int take_lock(const struct shr_ring *ring, int64_t patience_ns);
 int take_lock_try(const struct shr_ring *ring);
 void take_unlock(const struct shr_ring *ring);
