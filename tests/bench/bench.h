@@ -4,8 +4,9 @@
  *
  * Two processes, made by fork and pinned to a cpu each. The first, the driver,
  * is the consumer of the one-way rows and begins the round trips; it measures.
- * The second, the peer, does the other side. A *run* is some milliseconds of
- * one row; a *probe*, the round trip of a cache line, goes before and after
+ * The second, the peer, does the other side. Where there are several producers,
+ * helpers run beside it on its cpu; else they sleep. A *run* is some milliseconds
+ * of one row; a *probe*, the round trip of a cache line, goes before and after
  * each.
  */
 #ifndef TESTS_BENCH_BENCH_H
@@ -18,38 +19,47 @@
 
 #include <shmring/shmring.h>
 
-#define RING_BYTES (256u << 10)		 /* of each ring, ours and the raw ones */
-#define BLOCK_BYTES (RING_BYTES / 8)	 /* what `ideal` hands off, at least */
+#include "queue.h"
+
 #define LINE_BYTES 64u			 /* what a reader dirties once */
 #define ROUND_TRIP_BYTES 64u
 #define ONE_WAY_NS 12000000		 /* a run */
+#define SEVERAL_NS 40000000		 /* with several producers */
 #define ROUND_TRIP_NS 6000000
 #define ASLEEP_NS 30000000
+#define ALONE_NS 2000000
 #define WINDOW_NS 200000
 #define GROUP 16			 /* round trips between two looks at the clock */
 #define PAUSE_NS 100000			 /* of sleep before a wake that is measured */
 #define SPIN_NS 50000			 /* what the library spins before it sleeps */
 #define LAST UINT64_MAX			 /* the message that ends a round-trip run */
+#define ENOUGH 5			 /* runs near or far before a target is judged */
 
 typedef _Atomic(uint64_t) bench_u64 __attribute__((aligned(8)));
 struct bench_line {
 	_Alignas(128) bench_u64 word;
 };
 
-/* Memory of both processes. Each line has one writer at a time. */
+/* Memory of all processes. Each line has one writer at a time. */
 struct shared {
-	struct bench_line job;	/* driver: row + 1, and a count above, so that each differs */
+	struct bench_line job;	/* driver: what to do, and a count above, so that each differs */
 	struct bench_line done; /* peer: the last job it has finished */
 	struct bench_line stop; /* driver: enough messages */
-	struct bench_line sent; /* peer: all its messages + 1, when it has stopped */
+	struct bench_line sent[PRODUCERS_MAX]; /* all its messages + 1, when it has stopped */
 	struct bench_line ping, pong;
 	struct bench_line tail, head; /* of the raw ring */
+	_Alignas(128) _Atomic(uint32_t) crew; /* driver: a job for helpers; they sleep on it */
+	uint32_t crew_job, crew_size;
+	_Alignas(128) _Atomic(uint32_t) crew_ready;
+	_Alignas(128) _Atomic(uint32_t) crew_done;
+	_Alignas(128) _Atomic(uint32_t) crew_go; /* driver: the crew's job begins */
 	_Alignas(128) _Atomic(uint32_t) futex_ping;
 	_Alignas(128) _Atomic(uint32_t) futex_pong;
 	_Alignas(128) int64_t got_ns; /* peer: when it was woken, and when it answered */
 	int64_t sent_ns;
 	_Alignas(128) uint8_t robust[128]; /* a pthread_mutex_t */
 	_Alignas(4096) uint8_t data[RING_BYTES];
+	_Alignas(4096) uint8_t arena[ARENA_BYTES]; /* of the peer that runs */
 };
 
 #define SAMPLES 8192
@@ -59,17 +69,25 @@ struct samples {
 	double weight[SAMPLES]; /* messages */
 };
 
-/* Handles of this process: the driver has cursors where the peer has producers. */
+/* Handles of this process: the driver has cursors where the others have producers. */
 struct bench {
 	struct shared *shared;
-	size_t size; /* of a message; the compiler does not know it */
+	const struct queue *queue; /* of the row that runs, and what its calls get */
+	void *object;
+	size_t size; /* of a message */
+	int producers, producer; /* how many, and which this one is */
+	double stall_ns; /* the longest of the run */
+	double whole;	 /* M/s of the whole run, stalls and all */
 	struct samples samples;
 	struct shr_segment *segment;
-	struct shr_ring *single, *several, *ping, *pong;
-	struct shr_producer *to_single, *to_several, *to_peer;
-	struct shr_cursor *from_single, *from_several, *from_peer;
+	struct shr_ring *single, *several, *alone, *ping, *pong;
+	struct shr_producer *to_single, *to_several, *to_alone, *to_peer;
+	struct shr_cursor *from_single, *from_several, *from_alone, *from_peer;
 	struct shr_mutex *mutex;
 	struct shr_event *event;
+	const char *big; /* name of a segment with a big ring, or NULL */
+	uint64_t big_bytes;
+	double ring_bytes, record_bytes; /* what they take beyond the records */
 };
 
 /* --- stats.c --- */
@@ -95,7 +113,7 @@ struct windows {
 	uint64_t messages;
 	int warm; /* the first window is not kept */
 };
-void windows_begin(struct windows *windows, struct samples *samples);
+void windows_begin(struct windows *windows, struct samples *samples, int64_t length_ns);
 int windows_note(struct windows *windows, uint64_t messages); /* 0 when the run is over */
 
 /* --- machine.c --- */
@@ -109,93 +127,108 @@ void machine_model(char *text, size_t size);
 
 /* --- main.c --- */
 
-_Noreturn void die(const char *what);	     /* with shr_last_error() */
-_Noreturn void die_errno(const char *what);  /* with strerror() */
-_Noreturn void die_plain(const char *what);
+_Noreturn void die(const char *what); /* with shr_last_error() */
 
-/* --- raw.c, ring.c, lock.c, table.c --- */
+/* --- raw.c, ring.c, queues.c, lock.c, memory.c --- */
 
 #define SIDES(name) void name##_driver(struct bench *), name##_peer(struct bench *)
-void ideal_driver(struct bench *), dirty_driver(struct bench *);
-void raw_peer(struct bench *);
-SIDES(inline);
-SIDES(calls);
-SIDES(several);
-SIDES(batch);
-SIDES(several_batch);
+SIDES(queue);
+SIDES(gap);
 SIDES(line);
 SIDES(trip);
 SIDES(trip_until);
 SIDES(futex);
 SIDES(trip_asleep);
-void nothing_peer(struct bench *);
-void cas_driver(struct bench *), robust_driver(struct bench *), mutex_driver(struct bench *);
-void fence_driver(struct bench *), notify_driver(struct bench *);
 SIDES(robust_shared);
 SIDES(mutex_shared);
 SIDES(event);
+void nothing_peer(struct bench *);
+void pair_driver(struct bench *);
+void cas_driver(struct bench *), robust_driver(struct bench *), mutex_driver(struct bench *);
+void fence_driver(struct bench *), notify_driver(struct bench *);
+void attach_driver(struct bench *), record_bytes_driver(struct bench *);
+void ring_bytes_driver(struct bench *);
 void locks_create(struct bench *bench);
+void memory_create(struct bench *bench, const char *name);
 
 double probe(struct bench *bench); /* driver; the peer runs line_peer() */
-void rings_open(struct bench *bench, const char *name, int driver);
+void rings_open(struct bench *bench, const char *name, int producer); /* -1: the driver */
 void rings_create(struct bench *bench, const char *name);
 
-#define KEPT_MAX 2048
-struct row {
-	const char *name;
-	const char *unit;
-	void (*driver)(struct bench *);
-	void (*peer)(struct bench *);
-	size_t size; /* of a message; 0 of a round trip */
-	int against;	   /* row of the ratio, -1 none */
-	double target[DISTANCES]; /* of the ratio; 0 none */
-	int at_most;	   /* the target is an upper bound */
-	double most;	   /* of the value itself, an upper bound; 0 none */
+extern const struct queue raw_queues[], our_queues[];
+/* Places in them. "Known": the compiler knows the size of a message. */
+enum { RAW_IDEAL, RAW_DIRTY, RAW_DIRTY_KNOWN };
+enum {
+	OUR_INLINE, OUR_CALLS, OUR_BATCH, OUR_INLINE_KNOWN, OUR_CALLS_KNOWN, OUR_BATCH_KNOWN,
+	OUR_SHARED, OUR_SHARED_BATCH, OUR_SEVERAL, OUR_SEVERAL_BATCH, OUR_ALONE, OUR_ALONE_CALLS
 };
+
+/* --- rows.c --- */
+
+#define KEPT_MAX 2048
 struct kept {
 	int count;
 	double value[KEPT_MAX];
 };
+
+struct row {
+	char name[64];
+	const char *group; /* a heading */
+	const char *unit;
+	void (*driver)(struct bench *); /* NULL: figures come with another row */
+	void (*peer)(struct bench *);
+	const struct queue *queue;
+	void *object;
+	size_t size;	/* of a message; 0 of a round trip */
+	int producers;	/* on the peer's cpu; 0: one */
+	int whole, stall; /* rows that get the whole run's rate and its longest stall; 0 none */
+	int longest;	/* its figure is the largest of the runs, not their median */
+	int least_of;	/* it is the smallest figure of as many rows before it */
+	struct kept *kept; /* [DISTANCES] */
+};
+
+/* Row @of held against row @to, or -1: against a number. Printed with row @at. */
+struct comparison {
+	int of, to, at;
+	int at_most; /* the target is an upper bound */
+	double target[DISTANCES]; /* of the ratio, or of the figure; 0 none */
+};
+
+#define ROWS_MAX 300
+#define COMPARISONS_MAX 300
+#define LEFT_OUT_MAX 64
+struct plan {
+	int rows, comparisons, left_out;
+	struct row row[ROWS_MAX];
+	struct comparison comparison[COMPARISONS_MAX];
+	char left[LEFT_OUT_MAX][120]; /* what is not measured, and why */
+};
+extern struct plan plan;
+void plan_make(struct bench *bench); /* before fork */
+void plan_left_out(const char *name, const char *why);
+
+struct figure {
+	int runs; /* 0: there is none */
+	double value, least, most;
+};
+struct figure figure_of(int row, enum distance distance);
+
+enum verdict { NO_TARGET, NO_FIGURE, TOO_FEW, MET, NOT_MET };
+struct judged {
+	enum verdict verdict;
+	double value, ratio; /* ratio 0: against a number */
+};
+struct judged judge(const struct comparison *comparison, enum distance distance);
+
+/* --- table.c, json.c --- */
+
 struct results {
-	struct kept (*kept)[DISTANCES]; /* by row */
+	double seconds;
 	double probe[DISTANCES][KEPT_MAX];
 	int probes[DISTANCES];
 	int kept_runs[DISTANCES], discarded[DISTANCES]; /* by the probe before */
 };
-extern const struct row rows[];
-extern const int row_count;
 void table_print(struct results *results, const int cpu[2]);
-
-/* --- Messages of @size bytes. For both sides, always inline. --- */
-
-#define ALWAYS inline __attribute__((always_inline))
-
-/* Copied in from @source, and numbered at both ends. */
-static ALWAYS void message_put(void *to, const void *source, size_t size, uint64_t number)
-{
-	uint64_t *words = to;
-
-	memcpy(to, source, size);
-	words[0] = number;
-	if (size > 8)
-		words[size / 8 - 1] = ~number;
-}
-
-/* Copied out to @buffer and looked at. */
-static ALWAYS void message_take(void *buffer, const void *from, size_t size, uint64_t number)
-{
-	const uint64_t *words = buffer;
-
-	memcpy(buffer, from, size);
-	__asm__ volatile("" : : "r"(buffer) : "memory");
-	if (words[0] != number || (size > 8 && words[size / 8 - 1] != ~number))
-		die_plain("a message is not the one that was sent");
-}
-
-/* Messages between two looks at the clock and at stop. */
-static ALWAYS uint64_t burst_of(size_t size)
-{
-	return size < BLOCK_BYTES ? BLOCK_BYTES / size : 1;
-}
+int json_write(const char *path, struct results *results); /* 0, or -1 with errno */
 
 #endif

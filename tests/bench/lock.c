@@ -32,11 +32,6 @@ void locks_create(struct bench *bench)
 		die_plain("cannot make a robust pthread mutex");
 }
 
-void nothing_peer(struct bench *bench)
-{
-	(void)bench;
-}
-
 /* ns an operation of @body, over those of @bare where that is not empty. */
 #define MEASURE(bench, body, bare)                                                             \
 	do {                                                                                   \
@@ -127,7 +122,7 @@ static void shared_drive(struct bench *bench, int (*pair)(struct bench *))
 	struct windows windows;
 	int more;
 
-	windows_begin(&windows, &bench->samples);
+	windows_begin(&windows, &bench->samples, ONE_WAY_NS);
 	do {
 		for (int i = 0; i < GROUP; i++)
 			if (pair(bench))

@@ -7,7 +7,7 @@
 #include <sys/utsname.h>
 
 #define SIBLING_BELOW_NS 85
-#define NEAR_BELOW_NS 250
+#define NEAR_BELOW_NS 350
 
 const char *const distance_name[DISTANCES] = {"sibling", "near", "far"};
 

@@ -1,31 +1,44 @@
 /* SPDX-License-Identifier: MIT */
-/* shmring-bench: the two processes, and what runs when. */
+/* shmring-bench: the processes, and what runs when. */
 #include "bench.h"
 
 #include <errno.h>
 #include <getopt.h>
+#include <linux/futex.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#ifdef SYS_futex
+#define SYS_FUTEX SYS_futex
+#else
+#define SYS_FUTEX SYS_futex_time64
+#endif
+
 #define BUDGET_S 60
-#define QUICK_S 8
-#define ENOUGH 7 /* runs kept of each row, near and far */
+#define QUICK_S 15
+#define HELPERS (PRODUCERS_MAX - 1)
 
 static struct bench bench;
 static struct results results;
-static pid_t driver;
-static char segment[64]; /* name; "" while there is none */
+static pid_t driver, child[1 + HELPERS]; /* the peer, and the helpers */
+static char segment[64], big[64];	 /* names; "" while there is none */
 
 /* Rings whose segment has no name any more are stale, so it goes at the end. */
 static void remove_segment(void)
 {
-	if (segment[0] && getpid() == driver)
+	if (getpid() != driver)
+		return;
+	if (segment[0])
 		shr_map_unlink(segment);
+	if (big[0])
+		shr_map_unlink(big);
 }
 
 /* The ends that can be caught. */
@@ -42,33 +55,62 @@ static _Noreturn void leave(void)
 	_exit(1);
 }
 
+static const struct row *running; /* of this process */
+
+static _Noreturn void die_with(const char *what, const char *why)
+{
+	fprintf(stderr, "shmring-bench: ");
+	if (running)
+		fprintf(stderr, "%s, %s: ", running->group, running->name);
+	fprintf(stderr, "%s%s%s\n", what, *why ? ": " : "", why);
+	leave();
+}
+
 _Noreturn void die(const char *what)
 {
-	fprintf(stderr, "shmring-bench: %s: %s\n", what, shr_last_error());
-	leave();
+	die_with(what, shr_last_error());
 }
 
 _Noreturn void die_errno(const char *what)
 {
-	fprintf(stderr, "shmring-bench: %s: %s\n", what, strerror(errno));
-	leave();
+	die_with(what, strerror(errno));
 }
 
 _Noreturn void die_plain(const char *what)
 {
-	fprintf(stderr, "shmring-bench: %s\n", what);
-	leave();
+	die_with(what, "");
 }
 
-/* --- The peer --------------------------------------------------------------- */
+/* --- The peer and the helpers ------------------------------------------------ */
 
-#define JOB_ATTACH 255 /* else a row */
-#define JOB_PROBE 254
+#define JOB_ATTACH 65535 /* else a row */
+#define JOB_PROBE 65534
+#define JOB_MASK 65535
+#define IDLE_LOOKS 1024 /* then helpers get the cpu */
+
+static void row_take(const struct row *row)
+{
+	running = row;
+	bench.size = row->size;
+	bench.queue = row->queue;
+	bench.object = row->object;
+	bench.producers = row->producers ? row->producers : 1;
+}
 
 static void row_peer(const struct row *row)
 {
-	bench.size = row->size;
+	row_take(row);
 	row->peer(&bench);
+}
+
+/* A process that ends with the driver, on @cpu. */
+static void side_begin(int cpu)
+{
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL))
+		die_errno("prctl");
+	if (getppid() != driver)
+		_exit(1);
+	machine_pin(cpu);
 }
 
 static _Noreturn void peer(const char *name, int cpu)
@@ -76,23 +118,54 @@ static _Noreturn void peer(const char *name, int cpu)
 	struct shared *shared = bench.shared;
 	uint64_t job = 0, seen;
 
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL))
-		die_errno("prctl");
-	if (getppid() != driver)
-		_exit(1);
-	machine_pin(cpu);
+	side_begin(cpu);
 	for (;;) {
-		do {
+		for (unsigned int looks = 1;; looks++) {
 			seen = atomic_load_explicit(&shared->job.word, memory_order_acquire);
-		} while (seen == job);
+			if (seen != job)
+				break;
+			if (looks % IDLE_LOOKS == 0)
+				sched_yield();
+		}
 		job = seen;
-		if ((job & 255) == JOB_ATTACH)
+		if ((job & JOB_MASK) == JOB_ATTACH)
 			rings_open(&bench, name, 0);
-		else if ((job & 255) == JOB_PROBE)
+		else if ((job & JOB_MASK) == JOB_PROBE)
 			line_peer(&bench);
 		else
-			row_peer(&rows[job & 255]);
+			row_peer(&plan.row[job & JOB_MASK]);
 		atomic_store_explicit(&shared->done.word, job, memory_order_release);
+	}
+}
+
+static long crew_futex(int operation, uint32_t value)
+{
+	return syscall(SYS_FUTEX, (void *)&bench.shared->crew, operation, value, NULL, NULL, 0);
+}
+
+/* Asleep on crew, but for the runs with as many producers. */
+static _Noreturn void helper(const char *name, int cpu, int producer)
+{
+	struct shared *shared = bench.shared;
+	uint32_t seen = 0, now;
+
+	side_begin(cpu);
+	bench.producer = producer;
+	for (;;) {
+		while ((now = atomic_load(&shared->crew)) == seen)
+			crew_futex(FUTEX_WAIT, seen);
+		seen = now;
+		if (shared->crew_job == JOB_ATTACH) {
+			rings_open(&bench, name, producer);
+		} else if ((uint32_t)producer < shared->crew_size) {
+			atomic_fetch_add(&shared->crew_ready, 1);
+			while (atomic_load(&shared->crew_go) != seen)
+				sched_yield();
+			row_peer(&plan.row[shared->crew_job]);
+		} else {
+			continue;
+		}
+		atomic_fetch_add(&shared->crew_done, 1);
 	}
 }
 
@@ -104,14 +177,15 @@ static void job_start(uint64_t what)
 	uint64_t job = atomic_load_explicit(&shared->job.word, memory_order_relaxed);
 
 	atomic_store(&shared->stop.word, 0);
-	atomic_store(&shared->sent.word, 0);
+	for (int i = 0; i < PRODUCERS_MAX; i++)
+		atomic_store(&shared->sent[i].word, 0);
 	atomic_store(&shared->tail.word, 0);
 	atomic_store(&shared->head.word, 0);
 	atomic_store(&shared->ping.word, 0);
 	atomic_store(&shared->pong.word, 0);
 	atomic_store(&shared->futex_ping, 0);
 	atomic_store(&shared->futex_pong, 0);
-	atomic_store_explicit(&shared->job.word, (job | 255) + 1 + what, memory_order_release);
+	atomic_store_explicit(&shared->job.word, (job | JOB_MASK) + 1 + what, memory_order_release);
 }
 
 static int job_over(void)
@@ -120,6 +194,25 @@ static int job_over(void)
 
 	return atomic_load_explicit(&shared->done.word, memory_order_acquire) ==
 	       atomic_load_explicit(&shared->job.word, memory_order_relaxed);
+}
+
+/* The helpers awake and waiting for crew_go. */
+static void crew_call(uint32_t job, int size)
+{
+	struct shared *shared = bench.shared;
+
+	atomic_store(&shared->crew_ready, 0);
+	atomic_store(&shared->crew_done, 0);
+	shared->crew_job = job;
+	shared->crew_size = (uint32_t)size;
+	atomic_fetch_add(&shared->crew, 1);
+	if (crew_futex(FUTEX_WAKE, HELPERS) < 0)
+		die_errno("futex wake");
+}
+
+static int crew_over(int size)
+{
+	return atomic_load(&bench.shared->crew_done) == (uint32_t)size - 1;
 }
 
 static double probe_run(void)
@@ -133,18 +226,42 @@ static double probe_run(void)
 	return ns;
 }
 
+static void row_drive(int index)
+{
+	const struct row *row = &plan.row[index];
+	struct shared *shared = bench.shared;
+
+	row_take(row);
+	if (row->queue && row->queue->init)
+		row->queue->init(row->object, row->size);
+	if (bench.producers > 1) {
+		crew_call((uint32_t)index, bench.producers);
+		while (atomic_load(&shared->crew_ready) != (uint32_t)bench.producers - 1)
+			;
+	}
+	job_start((uint64_t)index);
+	if (bench.producers > 1)
+		atomic_store(&shared->crew_go, atomic_load(&shared->crew));
+	row->driver(&bench);
+	while (!job_over() || (bench.producers > 1 && !crew_over(bench.producers)))
+		;
+}
+
+static void keep(int row, enum distance distance, double value)
+{
+	struct kept *kept = &plan.row[row].kept[distance];
+
+	if (kept->count < KEPT_MAX)
+		kept->value[kept->count++] = value;
+}
+
 /* One run, between @before and the probe that is returned. */
-static double row_run(int row, double before)
+static double row_run(int index, double before)
 {
 	enum distance distance = distance_of(before);
-	struct kept *kept = &results.kept[row][distance];
 	double after, value;
 
-	job_start((uint64_t)row);
-	bench.size = rows[row].size;
-	rows[row].driver(&bench);
-	while (!job_over())
-		;
+	row_drive(index);
 	value = samples_median(&bench.samples);
 	after = probe_run();
 	if (distance_of(after) != distance || !bench.samples.count) {
@@ -153,36 +270,30 @@ static double row_run(int row, double before)
 	}
 	if (results.probes[distance] < KEPT_MAX)
 		results.probe[distance][results.probes[distance]++] = before;
-	if (kept->count < KEPT_MAX)
-		kept->value[kept->count++] = value;
+	keep(index, distance, value);
+	if (plan.row[index].stall) {
+		keep(plan.row[index].whole, distance, bench.whole);
+		keep(plan.row[index].stall, distance, bench.stall_ns / 1e3);
+	}
 	results.kept_runs[distance]++;
 	return after;
 }
 
-static int enough(void)
-{
-	for (int i = 0; i < row_count; i++)
-		if (results.kept[i][NEAR].count < ENOUGH || results.kept[i][FAR].count < ENOUGH)
-			return 0;
-	return 1;
-}
-
 static void measure(double seconds)
 {
-	int64_t end = now_ns() + (int64_t)(seconds * 1e9);
+	int64_t start = now_ns(), end = start + (int64_t)(seconds * 1e9);
 	double before = probe_run();
 
-	while (!enough())
-		for (int i = 0; i < row_count; i++) {
-			before = row_run(i, before);
-			if (now_ns() > end)
-				return;
-		}
+	while (now_ns() < end)
+		for (int i = 0; i < plan.rows && now_ns() < end; i++)
+			if (plan.row[i].driver)
+				before = row_run(i, before);
+	results.seconds = (double)(now_ns() - start) / 1e9;
 }
 
-static void peer_ended(int number)
+static void side_ended(int number)
 {
-	static const char text[] = "shmring-bench: the second process ended\n";
+	static const char text[] = "shmring-bench: another process of it ended\n";
 
 	(void)number;
 	remove_segment();
@@ -191,18 +302,18 @@ static void peer_ended(int number)
 	_exit(1);
 }
 
-/* The peer lives; and from now on this process ends when it does. */
-static void watch_peer(pid_t child)
+/* The others live; and from now on this process ends when one does. */
+static void watch_sides(void)
 {
-	struct sigaction action = {.sa_handler = peer_ended, .sa_flags = SA_NOCLDSTOP};
+	struct sigaction action = {.sa_handler = side_ended, .sa_flags = SA_NOCLDSTOP};
 
 	sigaction(SIGCHLD, &action, NULL);
-	if (waitpid(child, NULL, WNOHANG))
-		peer_ended(0);
+	if (waitpid(-1, NULL, WNOHANG))
+		side_ended(0);
 }
 
-/* The segment, and the peer attached to it; with signals held back. */
-static void connect_peer(const char *name, pid_t child)
+/* The segment, and all attached to it; with signals held back. */
+static void connect_sides(const char *name)
 {
 	sigset_t all, old;
 	int ended = 0;
@@ -211,14 +322,17 @@ static void connect_peer(const char *name, pid_t child)
 	sigprocmask(SIG_BLOCK, &all, &old);
 	rings_create(&bench, name);
 	snprintf(segment, sizeof(segment), "%s", name);
+	crew_call(JOB_ATTACH, PRODUCERS_MAX);
 	job_start(JOB_ATTACH);
-	while (!ended && !job_over())
-		ended = waitpid(child, NULL, WNOHANG) != 0;
+	while (!ended && !(job_over() && crew_over(PRODUCERS_MAX)))
+		ended = waitpid(-1, NULL, WNOHANG) != 0;
 	if (ended)
 		leave();
+	rings_open(&bench, NULL, -1);
+	snprintf(big, sizeof(big), "%s-big", name);
+	memory_create(&bench, big);
 	sigprocmask(SIG_SETMASK, &old, NULL);
-	watch_peer(child);
-	rings_open(&bench, NULL, 1);
+	watch_sides();
 }
 
 static void memory_map(void)
@@ -226,48 +340,79 @@ static void memory_map(void)
 	void *memory = mmap(NULL, sizeof(*bench.shared), PROT_READ | PROT_WRITE,
 			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
-	results.kept = calloc((size_t)row_count, sizeof(*results.kept));
-	if (memory == MAP_FAILED || !results.kept)
+	if (memory == MAP_FAILED)
 		die_errno("memory");
 	memset(memory, 0, sizeof(*bench.shared)); /* no page fault in a run */
 	bench.shared = memory;
 }
 
-static void usage(void)
+static void sides_fork(const char *name, const int cpu[2])
 {
-	printf("usage: shmring-bench [-t SECONDS] [-q]\n\n"
-	       "Measure shmring between two processes on two cpus, and in the same run what\n"
-	       "the machine does without it.\n\n"
-	       "  -t, --time=SECONDS  measure no longer than this (%d); ends earlier with %d runs\n"
-	       "                      of each row near and far\n"
-	       "  -q, --quick         as -t %d\n"
-	       "  -h, --help          print this\n\n"
-	       "A run is kept when the round trip of a cache line before it and after it is of\n"
-	       "one class: sibling (below 85 ns), near (below 250 ns) or far. One way: the\n"
-	       "message-weighted median of windows of 0.2 ms; each message is copied in, copied\n"
-	       "out and looked at. Round trips: the median of groups of %d, asleep of each one.\n",
-	       BUDGET_S, ENOUGH, QUICK_S, GROUP);
+	for (int i = 0; i <= HELPERS; i++) {
+		child[i] = fork();
+		if (child[i] < 0)
+			die_errno("fork");
+		if (!child[i] && !i)
+			peer(name, cpu[1]);
+		if (!child[i])
+			helper(name, cpu[1], i);
+	}
 }
 
-static double parse(int argc, char **argv)
+static void sides_end(void)
+{
+	signal(SIGCHLD, SIG_DFL);
+	for (int i = 0; i <= HELPERS; i++) {
+		kill(child[i], SIGKILL);
+		waitpid(child[i], NULL, 0);
+	}
+}
+
+static void usage(void)
+{
+	printf("usage: shmring-bench [-t SECONDS] [-q] [-o FILE]\n\n"
+	       "Measure shmring between two processes on two cpus, and in the same run its peers\n"
+	       "and what the machine does without any of them.\n\n"
+	       "  -t, --time=SECONDS  measure as long as this (%d)\n"
+	       "  -q, --quick         as -t %d\n"
+	       "  -o, --output=FILE   write the figures as JSON too\n"
+	       "  -h, --help          print this\n\n"
+	       "A run is kept when the round trip of a cache line before it and after it is of\n"
+	       "one class: sibling (below 85 ns), near (below 350 ns) or far. One way: the\n"
+	       "message-weighted median of windows of 0.2 ms; each message is copied in, copied\n"
+	       "out and looked at. Round trips: the median of groups of %d, asleep of each one.\n"
+	       "A target is judged when there are %d runs of what it is about.\n",
+	       BUDGET_S, QUICK_S, GROUP, ENOUGH);
+}
+
+struct wanted {
+	double seconds;
+	const char *output;
+};
+
+static struct wanted parse(int argc, char **argv)
 {
 	static const struct option options[] = {{"time", required_argument, NULL, 't'},
 						{"quick", no_argument, NULL, 'q'},
+						{"output", required_argument, NULL, 'o'},
 						{"help", no_argument, NULL, 'h'},
 						{NULL, 0, NULL, 0}};
-	double seconds = BUDGET_S;
+	struct wanted wanted = {BUDGET_S, NULL};
 	char *end;
 	int option;
 
-	while ((option = getopt_long(argc, argv, "t:qh", options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "t:qo:h", options, NULL)) != -1) {
 		switch (option) {
 		case 't':
-			seconds = strtod(optarg, &end);
-			if (end == optarg || *end || !(seconds > 0 && seconds <= 86400))
+			wanted.seconds = strtod(optarg, &end);
+			if (end == optarg || *end || !(wanted.seconds > 0 && wanted.seconds <= 86400))
 				die_plain("-t takes a number of seconds, at most a day");
 			break;
 		case 'q':
-			seconds = QUICK_S;
+			wanted.seconds = QUICK_S;
+			break;
+		case 'o':
+			wanted.output = optarg;
 			break;
 		case 'h':
 			usage();
@@ -279,36 +424,36 @@ static double parse(int argc, char **argv)
 	}
 	if (optind < argc)
 		die_plain("no arguments are taken, but options; try --help");
-	return seconds;
+	return wanted;
 }
 
 int main(int argc, char **argv)
 {
-	double seconds = parse(argc, argv);
-	char name[64];
+	struct wanted wanted = parse(argc, argv);
+	char name[56];
 	int cpu[2];
-	pid_t child;
 
 	if (machine_pick(cpu))
 		die_plain("two cpus are needed, and this process may run on one only");
 	memory_map();
 	driver = getpid();
 	snprintf(name, sizeof(name), "/shmring-bench-%d", (int)driver);
-	child = fork();
-	if (child < 0)
-		die_errno("fork");
-	if (!child)
-		peer(name, cpu[1]);
+	plan_make(&bench);
+	sides_fork(name, cpu);
 	machine_pin(cpu[0]);
 	signal(SIGINT, stopped);
 	signal(SIGTERM, stopped);
 	signal(SIGHUP, stopped);
-	connect_peer(name, child);
-	measure(seconds);
-	signal(SIGCHLD, SIG_DFL);
-	kill(child, SIGKILL);
-	waitpid(child, NULL, 0);
+	connect_sides(name);
+	measure(wanted.seconds);
+	sides_end();
 	remove_segment();
 	table_print(&results, cpu);
+	if (wanted.output && json_write(wanted.output, &results)) {
+		if (errno == ENOTSUP)
+			printf("no %s: built without jansson\n", wanted.output);
+		else
+			die_errno(wanted.output);
+	}
 	return fflush(stdout) || ferror(stdout) ? 1 : 0;
 }

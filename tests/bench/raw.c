@@ -6,6 +6,7 @@
  *		tail, and given back by one of head
  * dirty	the same; the reader also writes a word in each line it has read,
  *		so that the line comes back to the writer owned
+ * gap		what the machine takes away from two busy processes at a time
  * line		a cache line there, another one back
  * futex	a wake there, another one back
  */
@@ -22,40 +23,36 @@
 #define FUTEX_CALL SYS_futex_time64
 #endif
 
-static ALWAYS uint64_t block_of(size_t size)
+/* A block for each call; @number says where in the ring it begins. */
+static ALWAYS void raw_put(size_t size, struct shared *shared, void *source, uint64_t number,
+			   uint64_t count)
 {
-	return burst_of(size) * size;
-}
+	uint64_t tail = number * size, end = tail + count * size;
+	const uint64_t ahead = ahead_of(size);
 
-void raw_peer(struct bench *bench)
-{
-	const size_t size = bench->size;
-	static uint64_t source[65536 / 8];
-	struct shared *shared = bench->shared;
-	uint64_t tail = 0, head = 0, number = 0;
-
-	while (!atomic_load_explicit(&shared->stop.word, memory_order_relaxed)) {
-		while (tail + block_of(size) - head > RING_BYTES)
-			head = atomic_load_explicit(&shared->head.word, memory_order_acquire);
-		for (uint64_t i = 0; i < burst_of(size); i++) {
-			message_put(shared->data + tail % RING_BYTES, source, size, number++);
-			tail += size;
-		}
-		atomic_store_explicit(&shared->tail.word, tail, memory_order_release);
+	while (end - atomic_load_explicit(&shared->head.word, memory_order_acquire) > RING_BYTES)
+		;
+	for (uint64_t done = 0; done < count; done += ahead) {
+		for (uint64_t i = 0; i < ahead; i++)
+			message_make(nth(source, size, i), size, number + done + i);
+		for (uint64_t i = 0; i < ahead; i++, tail += size)
+			memcpy(shared->data + tail % RING_BYTES, nth(source, size, i), size);
 	}
-	atomic_store(&shared->sent.word, number + 1);
+	atomic_store_explicit(&shared->tail.word, end, memory_order_release);
 }
 
-/* The block at @head, when it is there. */
-static ALWAYS void raw_take(struct shared *shared, uint64_t head, size_t size, int dirty)
+/* The block that begins with @next, when it is there. */
+static ALWAYS uint64_t raw_take(size_t size, struct shared *shared, void *buffer, uint64_t *next,
+				uint64_t count, int dirty)
 {
-	static uint64_t buffer[65536 / 8];
+	uint64_t head = *next * size;
 	uint8_t *data = shared->data + head % RING_BYTES;
 
-	while (atomic_load_explicit(&shared->tail.word, memory_order_acquire) == head)
-		;
-	for (uint64_t i = 0; i < burst_of(size); i++, data += size) {
-		message_take(buffer, data, size, head / size + i);
+	if (atomic_load_explicit(&shared->tail.word, memory_order_acquire) == head)
+		return 0;
+	for (uint64_t i = 0; i < count; i++, data += size) {
+		memcpy(buffer, data, size);
+		message_check(buffer, size, *next + i);
 		if (!dirty)
 			continue;
 		/* The line that ends with this message, or all of its lines. */
@@ -64,45 +61,67 @@ static ALWAYS void raw_take(struct shared *shared, uint64_t head, size_t size, i
 		for (size_t at = 0; size >= LINE_BYTES && at < size; at += LINE_BYTES)
 			*(volatile uint64_t *)(void *)(data + at) = 0;
 	}
-	head += block_of(size);
-	atomic_store_explicit(&shared->head.word, head, memory_order_release);
+	*next += count;
+	atomic_store_explicit(&shared->head.word, head + count * size, memory_order_release);
+	return count;
 }
 
-static ALWAYS void raw_consume(struct bench *bench, int dirty)
-{
-	const size_t size = bench->size;
-	struct shared *shared = bench->shared;
-	struct windows windows;
-	uint64_t head = 0, sent;
-	int more;
-
-	windows_begin(&windows, &bench->samples);
-	do {
-		raw_take(shared, head, size, dirty);
-		head += block_of(size);
-		more = windows_note(&windows, burst_of(size));
-	} while (more);
-	atomic_store(&shared->stop.word, 1);
-	for (;;) {
-		sent = atomic_load(&shared->sent.word);
-		if (sent && head == (sent - 1) * size)
-			return;
-		if (atomic_load_explicit(&shared->tail.word, memory_order_acquire) == head)
-			continue;
-		raw_take(shared, head, size, dirty);
-		head += block_of(size);
+#define RAW_CALLS(name, sizes, dirty)                                                              \
+	static void name##_put(void *object, void *source, size_t size, uint64_t number,           \
+			       uint64_t count)                                                     \
+	{                                                                                          \
+		sizes(raw_put, ((struct bench *)object)->shared, source, number, count);           \
+	}                                                                                          \
+	static uint64_t name##_take(void *object, void *buffer, size_t size, uint64_t *next,       \
+				    uint64_t count)                                                \
+	{                                                                                          \
+		sizes(raw_take, ((struct bench *)object)->shared, buffer, next, count, dirty);     \
 	}
+RAW_CALLS(ideal, ANY_SIZE, 0)
+RAW_CALLS(dirty, ANY_SIZE, 1)
+RAW_CALLS(dirty_known, FOR_SIZE, 1)
+
+const struct queue raw_queues[] = {
+	[RAW_IDEAL] = {.name = "ideal", .put = ideal_put, .take = ideal_take},
+	[RAW_DIRTY] = {.name = "ideal-dirty", .put = dirty_put, .take = dirty_take},
+	[RAW_DIRTY_KNOWN] = {.name = "ideal-dirty, size known", .put = dirty_known_put,
+			     .take = dirty_known_take},
+	{.name = NULL},
+};
+
+/* --- Gaps --------------------------------------------------------------------- */
+
+/* The longest time between two looks at the clock: what this cpu was not given. */
+static int64_t gap_longest(void)
+{
+	int64_t now = now_ns(), end = now + SEVERAL_NS, longest = 0;
+
+	while (now < end) {
+		int64_t then = now;
+
+		now = now_ns();
+		longest = now - then > longest ? now - then : longest;
+	}
+	return longest;
 }
 
-void ideal_driver(struct bench *bench)
+/* Both processes, as long as a run of several producers is. */
+void gap_driver(struct bench *bench)
 {
-	raw_consume(bench, 0);
+	int64_t longest = gap_longest(), other;
+
+	while (!(other = (int64_t)atomic_load(&bench->shared->pong.word)))
+		;
+	bench->samples.count = 0;
+	samples_add(&bench->samples, (double)(other > longest ? other : longest) / 1e3, 1);
 }
 
-void dirty_driver(struct bench *bench)
+void gap_peer(struct bench *bench)
 {
-	raw_consume(bench, 1);
+	atomic_store(&bench->shared->pong.word, (uint64_t)gap_longest());
 }
+
+/* --- Round trips ---------------------------------------------------------------- */
 
 static uint64_t line_group(struct shared *shared, uint64_t number)
 {

@@ -6,38 +6,31 @@
 
 /* --- One way ---------------------------------------------------------------- */
 
-/* How a row calls the library. */
-enum calls { INLINE, PLAIN };
-
 /* The symbols of the library: the compiler cannot see through volatile. */
 static int (*volatile plain_reserve)(struct shr_producer *, size_t, void **) = shr_producer_reserve;
 static int (*volatile plain_commit)(struct shr_producer *) = shr_producer_commit;
 static int (*volatile plain_next)(struct shr_cursor *, struct shr_record *) = shr_cursor_next;
 static int (*volatile plain_release)(struct shr_cursor *) = shr_cursor_release;
 
-static ALWAYS void ring_put(struct shr_producer *producer, const void *source, size_t size,
-			    uint64_t number, enum calls calls)
+static ALWAYS int ring_push(struct shr_producer *producer, const void *message, size_t size)
 {
 	void *payload;
-	int err;
+	int err = shr_producer_reserve(producer, size, &payload);
 
-	do {
-		err = calls == INLINE ? shr_producer_reserve(producer, size, &payload)
-				      : plain_reserve(producer, size, &payload);
-	} while (err == -EAGAIN);
+	if (err == -EAGAIN)
+		return 0;
 	if (err)
 		die("reserve");
-	message_put(payload, source, size, number);
-	if (calls == INLINE ? shr_producer_commit(producer) : plain_commit(producer))
+	memcpy(payload, message, size);
+	if (shr_producer_commit(producer))
 		die("commit");
+	return 1;
 }
 
-/* Message @number, or 0: it is not there yet. */
-static ALWAYS int ring_take(struct shr_cursor *cursor, void *buffer, size_t size, uint64_t number,
-			    enum calls calls)
+static ALWAYS int ring_pop(struct shr_cursor *cursor, void *buffer, size_t size)
 {
 	struct shr_record record;
-	int err = calls == INLINE ? shr_cursor_next(cursor, &record) : plain_next(cursor, &record);
+	int err = shr_cursor_next(cursor, &record);
 
 	if (err == -EAGAIN)
 		return 0;
@@ -45,169 +38,139 @@ static ALWAYS int ring_take(struct shr_cursor *cursor, void *buffer, size_t size
 		die("next");
 	if (record.size != size)
 		die_plain("a record has another size than it was sent with");
-	message_take(buffer, record.payload, size, number);
-	if (calls == INLINE ? shr_cursor_release(cursor) : plain_release(cursor))
+	memcpy(buffer, record.payload, size);
+	if (shr_cursor_release(cursor))
 		die("release");
 	return 1;
 }
 
-static ALWAYS void ring_produce(struct bench *bench, struct shr_producer *producer,
-				enum calls calls)
+static ALWAYS int plain_push(struct shr_producer *producer, const void *message, size_t size)
 {
-	const size_t size = bench->size;
-	static uint64_t source[65536 / 8];
-	struct shared *shared = bench->shared;
-	uint64_t number = 0;
+	void *payload;
+	int err = plain_reserve(producer, size, &payload);
 
-	while (!atomic_load_explicit(&shared->stop.word, memory_order_relaxed))
-		for (uint64_t i = 0; i < burst_of(size); i++)
-			ring_put(producer, source, size, number++, calls);
-	atomic_store(&shared->sent.word, number + 1);
+	if (err == -EAGAIN)
+		return 0;
+	if (err)
+		die("reserve");
+	memcpy(payload, message, size);
+	if (plain_commit(producer))
+		die("commit");
+	return 1;
 }
 
-static ALWAYS void ring_consume(struct bench *bench, struct shr_cursor *cursor,
-				enum calls calls)
+static ALWAYS int plain_pop(struct shr_cursor *cursor, void *buffer, size_t size)
 {
-	const size_t size = bench->size;
-	static uint64_t buffer[65536 / 8];
-	struct shared *shared = bench->shared;
-	struct windows windows;
-	uint64_t number = 0, sent;
-	int more;
+	struct shr_record record;
+	int err = plain_next(cursor, &record);
 
-	windows_begin(&windows, &bench->samples);
-	do {
-		for (uint64_t i = 0; i < burst_of(size); number++, i++)
-			while (!ring_take(cursor, buffer, size, number, calls))
-				;
-		more = windows_note(&windows, burst_of(size));
-	} while (more);
-	atomic_store(&shared->stop.word, 1);
-	do {
-		number += (uint64_t)ring_take(cursor, buffer, size, number, calls);
-		sent = atomic_load(&shared->sent.word);
-	} while (!sent || number != sent - 1);
+	if (err == -EAGAIN)
+		return 0;
+	if (err)
+		die("next");
+	if (record.size != size)
+		die_plain("a record has another size than it was sent with");
+	memcpy(buffer, record.payload, size);
+	if (plain_release(cursor))
+		die("release");
+	return 1;
 }
 
-void inline_driver(struct bench *bench)
+static ALWAYS uint64_t batch_push(struct shr_producer *producer, void *messages, size_t size,
+				  uint64_t count)
 {
-	ring_consume(bench, bench->from_single, INLINE);
-}
-
-void inline_peer(struct bench *bench)
-{
-	ring_produce(bench, bench->to_single, INLINE);
-}
-
-void calls_driver(struct bench *bench)
-{
-	ring_consume(bench, bench->from_single, PLAIN);
-}
-
-void calls_peer(struct bench *bench)
-{
-	ring_produce(bench, bench->to_single, PLAIN);
-}
-
-void several_driver(struct bench *bench)
-{
-	ring_consume(bench, bench->from_several, INLINE);
-}
-
-void several_peer(struct bench *bench)
-{
-	ring_produce(bench, bench->to_several, INLINE);
-}
-
-/* --- Batches ---------------------------------------------------------------- */
-
-#define BATCH 32
-
-/* The records are made in memory of one's own, and copied again by the library. */
-static void batch_produce(struct bench *bench, struct shr_producer *producer)
-{
-	const size_t size = bench->size;
-	static uint64_t source[65536 / 8], made[BATCH][8];
-	struct shared *shared = bench->shared;
 	struct iovec records[BATCH];
-	uint64_t number = 0;
+	int n;
 
-	for (int i = 0; i < BATCH; i++)
-		records[i] = (struct iovec){made[i], size};
-	while (!atomic_load_explicit(&shared->stop.word, memory_order_relaxed)) {
-		int n = 0;
-
-		for (int i = 0; i < BATCH; i++)
-			message_put(made[i], source, size, number + (uint64_t)i);
-		while (n < BATCH) {
-			int m = shr_producer_write_many(producer, records + n, (size_t)(BATCH - n));
-
-			if (m < 0 && m != -EAGAIN)
-				die("write many");
-			n += m > 0 ? m : 0;
-		}
-		number += BATCH;
-	}
-	atomic_store(&shared->sent.word, number + 1);
+	for (uint64_t i = 0; i < count; i++)
+		records[i] = (struct iovec){nth(messages, size, i), size};
+	n = shr_producer_write_many(producer, records, (size_t)count);
+	if (n < 0 && n != -EAGAIN)
+		die("write many");
+	return n > 0 ? (uint64_t)n : 0;
 }
 
-static uint64_t batch_take(struct shr_cursor *cursor, size_t size, uint64_t number)
+static ALWAYS uint64_t batch_pop(struct shr_cursor *cursor, void *buffer, size_t size,
+				 uint64_t count)
 {
-	static uint64_t buffer[65536 / 8];
 	struct shr_record records[BATCH];
-	int n = shr_cursor_next_many(cursor, records, BATCH);
+	int n = shr_cursor_next_many(cursor, records, (size_t)count);
 
 	if (n < 0 && n != -EAGAIN)
 		die("next many");
-	for (int i = 0; i < n; i++)
-		message_take(buffer, records[i].payload, size, number + (uint64_t)i);
+	for (int i = 0; i < n; i++) {
+		if (records[i].size != size)
+			die_plain("a record has another size than it was sent with");
+		memcpy(nth(buffer, size, (uint64_t)i), records[i].payload, size);
+	}
 	if (n > 0 && shr_cursor_release(cursor))
 		die("release");
 	return n > 0 ? (uint64_t)n : 0;
 }
 
-static void batch_consume(struct bench *bench, struct shr_cursor *cursor)
-{
-	struct shared *shared = bench->shared;
-	struct windows windows;
-	uint64_t number = 0, sent;
-	int more;
+/* The calls on the handles of this process. */
+#define ON(ring, style)                                                                            \
+	static ALWAYS int ring##_##style##_push(void *object, const void *message, size_t size)    \
+	{                                                                                          \
+		return style##_push(((struct bench *)object)->to_##ring, message, size);           \
+	}                                                                                          \
+	static ALWAYS int ring##_##style##_pop(void *object, void *buffer, size_t size)            \
+	{                                                                                          \
+		return style##_pop(((struct bench *)object)->from_##ring, buffer, size);           \
+	}
+#define BATCHES_ON(ring)                                                                           \
+	static ALWAYS uint64_t ring##_batch_push(void *object, void *messages, size_t size,        \
+						 uint64_t count)                                   \
+	{                                                                                          \
+		return batch_push(((struct bench *)object)->to_##ring, messages, size, count);     \
+	}                                                                                          \
+	static ALWAYS uint64_t ring##_batch_pop(void *object, void *buffer, size_t size,           \
+						uint64_t count)                                    \
+	{                                                                                          \
+		return batch_pop(((struct bench *)object)->from_##ring, buffer, size, count);      \
+	}
+ON(single, ring)
+ON(single, plain)
+ON(several, ring)
+ON(alone, ring)
+ON(alone, plain)
+BATCHES_ON(single)
+BATCHES_ON(several)
 
-	windows_begin(&windows, &bench->samples);
-	do {
-		uint64_t n = 0;
+QUEUE_EACH_ANY(single, single_ring_push, single_ring_pop, 0)
+QUEUE_EACH_ANY(plain, single_plain_push, single_plain_pop, 0)
+QUEUE_BATCHES_ANY(batch, single_batch_push, single_batch_pop, 0)
+QUEUE_EACH(single_known, single_ring_push, single_ring_pop, size, 0)
+QUEUE_EACH(plain_known, single_plain_push, single_plain_pop, size, 0)
+QUEUE_BATCHES(batch_known, single_batch_push, single_batch_pop, size, 0)
+QUEUE_EACH_ANY(shared, several_ring_push, several_ring_pop, 0)
+QUEUE_BATCHES_ANY(shared_batch, several_batch_push, several_batch_pop, 0)
+QUEUE_EACH_ANY(several, several_ring_push, several_ring_pop, 1)
+QUEUE_BATCHES_ANY(several_batch, several_batch_push, several_batch_pop, 1)
+QUEUE_PAIR(alone, alone_ring_push, alone_ring_pop, size)
+QUEUE_PAIR(alone_plain, alone_plain_push, alone_plain_pop, size)
 
-		while (n < 8 * BATCH)
-			n += batch_take(cursor, bench->size, number + n);
-		number += n;
-		more = windows_note(&windows, n);
-	} while (more);
-	atomic_store(&shared->stop.word, 1);
-	do {
-		number += batch_take(cursor, bench->size, number);
-		sent = atomic_load(&shared->sent.word);
-	} while (!sent || number != sent - 1);
-}
-
-void batch_driver(struct bench *bench)
-{
-	batch_consume(bench, bench->from_single);
-}
-
-void batch_peer(struct bench *bench)
-{
-	batch_produce(bench, bench->to_single);
-}
-
-void several_batch_driver(struct bench *bench)
-{
-	batch_consume(bench, bench->from_several);
-}
-
-void several_batch_peer(struct bench *bench)
-{
-	batch_produce(bench, bench->to_several);
-}
+#define OURS(name_, style_, several_, calls)                                                       \
+	{                                                                                          \
+		.name = name_, .style = style_, .several = several_, .put = calls##_put,           \
+		.take = calls##_take,                                                              \
+	}
+const struct queue our_queues[] = {
+	[OUR_INLINE] = OURS("shmring, inline", STYLE_INLINE, 0, single),
+	[OUR_CALLS] = OURS("shmring, plain calls", STYLE_CALLS, 0, plain),
+	[OUR_BATCH] = OURS("shmring, batches", STYLE_BATCH, 0, batch),
+	[OUR_INLINE_KNOWN] = OURS("shmring, inline, size known", STYLE_INLINE, 0, single_known),
+	[OUR_CALLS_KNOWN] = OURS("shmring, plain calls, size known", STYLE_CALLS, 0, plain_known),
+	[OUR_BATCH_KNOWN] = OURS("shmring, batches, size known", STYLE_BATCH, 0, batch_known),
+	[OUR_SHARED] = OURS("shmring, inline, for several", STYLE_INLINE, 0, shared),
+	[OUR_SHARED_BATCH] = OURS("shmring, batches, for several", STYLE_BATCH, 0, shared_batch),
+	[OUR_SEVERAL] = OURS("shmring, inline", STYLE_INLINE, 1, several),
+	[OUR_SEVERAL_BATCH] = OURS("shmring, batches", STYLE_BATCH, 1, several_batch),
+	[OUR_ALONE] = {.name = "shmring, inline", .style = STYLE_INLINE, .pair = alone_pair},
+	[OUR_ALONE_CALLS] = {.name = "shmring, plain calls", .style = STYLE_CALLS,
+			     .pair = alone_plain_pair},
+	{.name = NULL},
+};
 
 /* --- Round trips ------------------------------------------------------------ */
 
@@ -344,26 +307,29 @@ static const struct {
 	uint32_t flags;
 } kinds[] = {{"single", SHR_RING_SINGLE_PRODUCER},
 	     {"several", 0},
+	     {"alone", SHR_RING_SINGLE_PRODUCER},
 	     {"ping", SHR_RING_SINGLE_PRODUCER},
 	     {"pong", SHR_RING_SINGLE_PRODUCER}};
+#define KINDS ((int)(sizeof(kinds) / sizeof(kinds[0])))
 
 void rings_create(struct bench *bench, const char *name)
 {
 	struct shr_segment_options options = {.struct_size = sizeof(options), .role = "driver"};
-	struct shr_object objects[6];
+	struct shr_object objects[KINDS + 2];
 
-	for (int i = 0; i < 4; i++) {
+	for (int i = 0; i < KINDS; i++) {
 		struct shr_ring_options ring = {.struct_size = sizeof(ring),
 						.flags = kinds[i].flags,
 						.capacity = RING_BYTES,
-						.max_record = 65536};
+						.max_record = MESSAGE_MAX};
 
 		if (shr_ring_describe(&objects[i], kinds[i].name, &ring))
 			die("describe a ring");
 	}
-	if (shr_mutex_describe(&objects[4], "mutex", 1) || shr_event_describe(&objects[5], "event", 2))
+	if (shr_mutex_describe(&objects[KINDS], "mutex", 1) ||
+	    shr_event_describe(&objects[KINDS + 1], "event", 2))
 		die("describe");
-	if (shr_segment_create(&bench->segment, name, objects, 6, &options))
+	if (shr_segment_create(&bench->segment, name, objects, KINDS + 2, &options))
 		die("create the segment");
 	locks_create(bench);
 }
@@ -386,26 +352,32 @@ static struct shr_cursor *cursor_of(struct shr_ring *ring)
 	return cursor;
 }
 
-void rings_open(struct bench *bench, const char *name, int driver)
+void rings_open(struct bench *bench, const char *name, int producer)
 {
-	struct shr_segment_options options = {.struct_size = sizeof(options), .role = "peer"};
-	struct shr_ring **rings[] = {&bench->single, &bench->several, &bench->ping, &bench->pong};
+	struct shr_segment_options options = {.struct_size = sizeof(options), .role = "producer"};
+	struct shr_ring **rings[] = {&bench->single, &bench->several, &bench->alone, &bench->ping,
+				     &bench->pong};
 
-	if (!driver && shr_segment_attach(&bench->segment, name, &options))
+	if (producer >= 0 && shr_segment_attach(&bench->segment, name, &options))
 		die("attach to the segment");
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < KINDS; i++)
 		if (shr_ring_attach(rings[i], bench->segment, kinds[i].name, NULL))
 			die("attach to a ring");
 	if (shr_mutex_attach(&bench->mutex, bench->segment, "mutex") ||
 	    shr_event_attach(&bench->event, bench->segment, "event"))
 		die("attach to a mutex and events");
-	bench->to_peer = producer_of(driver ? bench->ping : bench->pong);
-	bench->from_peer = cursor_of(driver ? bench->pong : bench->ping);
-	if (driver) {
+	if (producer < 0) {
 		bench->from_single = cursor_of(bench->single);
 		bench->from_several = cursor_of(bench->several);
+		bench->from_alone = cursor_of(bench->alone);
+		bench->to_alone = producer_of(bench->alone);
 	} else {
-		bench->to_single = producer_of(bench->single);
 		bench->to_several = producer_of(bench->several);
+	}
+	if (producer == 0)
+		bench->to_single = producer_of(bench->single);
+	if (producer <= 0) {
+		bench->to_peer = producer_of(producer < 0 ? bench->ping : bench->pong);
+		bench->from_peer = cursor_of(producer < 0 ? bench->pong : bench->ping);
 	}
 }

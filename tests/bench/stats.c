@@ -56,12 +56,12 @@ double median(double *value, int count)
 	return count % 2 ? value[count / 2] : (value[count / 2 - 1] + value[count / 2]) / 2;
 }
 
-void windows_begin(struct windows *windows, struct samples *samples)
+void windows_begin(struct windows *windows, struct samples *samples, int64_t length_ns)
 {
 	int64_t now = now_ns();
 
 	samples->count = 0;
-	*windows = (struct windows){.samples = samples, .start = now, .end = now + ONE_WAY_NS};
+	*windows = (struct windows){.samples = samples, .start = now, .end = now + length_ns};
 }
 
 int windows_note(struct windows *windows, uint64_t messages)
