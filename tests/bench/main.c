@@ -264,7 +264,8 @@ static double row_run(int index, double before)
 	row_drive(index);
 	value = samples_median(&bench.samples);
 	after = probe_run();
-	if (distance_of(after) != distance || !bench.samples.count) {
+	if (distance_of(after) != distance || !bench.samples.count ||
+	    (plan.row[index].queue && value <= 0)) {
 		results.discarded[distance]++;
 		return after;
 	}

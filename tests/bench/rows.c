@@ -345,6 +345,10 @@ void plan_make(struct bench *bench)
 	}
 	several_rows(2, "2 to 1, 64 bytes");
 	several_rows(4, "4 to 1, 64 bytes");
+	/*
+	 * Broadcast comes here: its readers are helpers (crew_call() runs row.peer in
+	 * as many processes as row.producers), its target is 0.4 of our inline row.
+	 */
 	alone_rows(8, "one thread, write and read, 8 bytes");
 	alone_rows(64, "one thread, write and read, 64 bytes");
 	trip_rows();
