@@ -280,15 +280,30 @@ static double row_run(int index, double before)
 	return after;
 }
 
-static void measure(double seconds)
+static int is_wanted(const struct row *row, const char *text)
+{
+	char name[128];
+
+	snprintf(name, sizeof(name), "%s: %s", row->group, row->name);
+	return row->driver && (!text || strstr(name, text));
+}
+
+static void measure(double seconds, const char *only)
 {
 	int64_t start = now_ns(), end = start + (int64_t)(seconds * 1e9);
 	double before = probe_run();
+	int ran = 1;
 
-	while (now_ns() < end)
+	while (ran && now_ns() < end) {
+		ran = 0;
 		for (int i = 0; i < plan.rows && now_ns() < end; i++)
-			if (plan.row[i].driver)
+			if (is_wanted(&plan.row[i], only)) {
 				before = row_run(i, before);
+				ran = 1;
+			}
+	}
+	if (!ran)
+		die_plain("no row has that in its name");
 	results.seconds = (double)(now_ns() - start) / 1e9;
 }
 
@@ -371,11 +386,13 @@ static void sides_end(void)
 
 static void usage(void)
 {
-	printf("usage: shmring-bench [-t SECONDS] [-q] [-o FILE]\n\n"
+	printf("usage: shmring-bench [-t SECONDS] [-q] [-r TEXT] [-o FILE]\n\n"
 	       "Measure shmring between two processes on two cpus, and in the same run its peers\n"
 	       "and what the machine does without any of them.\n\n"
 	       "  -t, --time=SECONDS  measure as long as this (%d)\n"
 	       "  -q, --quick         as -t %d\n"
+	       "  -r, --rows=TEXT     only rows with TEXT in \"group: name\"; no verdict where what\n"
+	       "                      a row is held against is not among them\n"
 	       "  -o, --output=FILE   write the figures as JSON too\n"
 	       "  -h, --help          print this\n\n"
 	       "A run is kept when the round trip of a cache line before it and after it is of\n"
@@ -388,21 +405,22 @@ static void usage(void)
 
 struct wanted {
 	double seconds;
-	const char *output;
+	const char *output, *only;
 };
 
 static struct wanted parse(int argc, char **argv)
 {
 	static const struct option options[] = {{"time", required_argument, NULL, 't'},
 						{"quick", no_argument, NULL, 'q'},
+						{"rows", required_argument, NULL, 'r'},
 						{"output", required_argument, NULL, 'o'},
 						{"help", no_argument, NULL, 'h'},
 						{NULL, 0, NULL, 0}};
-	struct wanted wanted = {BUDGET_S, NULL};
+	struct wanted wanted = {BUDGET_S, NULL, NULL};
 	char *end;
 	int option;
 
-	while ((option = getopt_long(argc, argv, "t:qo:h", options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "t:qr:o:h", options, NULL)) != -1) {
 		switch (option) {
 		case 't':
 			wanted.seconds = strtod(optarg, &end);
@@ -411,6 +429,9 @@ static struct wanted parse(int argc, char **argv)
 			break;
 		case 'q':
 			wanted.seconds = QUICK_S;
+			break;
+		case 'r':
+			wanted.only = optarg;
 			break;
 		case 'o':
 			wanted.output = optarg;
@@ -446,7 +467,7 @@ int main(int argc, char **argv)
 	signal(SIGTERM, stopped);
 	signal(SIGHUP, stopped);
 	connect_sides(name);
-	measure(wanted.seconds);
+	measure(wanted.seconds, wanted.only);
 	sides_end();
 	remove_segment();
 	table_print(&results, cpu);

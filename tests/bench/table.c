@@ -58,6 +58,14 @@ static void print_row(int index, enum distance distance)
 	printf("\n");
 }
 
+static int has_run(int row)
+{
+	for (int i = 0; i < DISTANCES; i++)
+		if (figure_of(row, (enum distance)i).runs)
+			return 1;
+	return 0;
+}
+
 static void print_distance(struct results *results, enum distance distance)
 {
 	const char *group = "";
@@ -65,6 +73,8 @@ static void print_distance(struct results *results, enum distance distance)
 	printf("\n%s: a line's round trip is %.0f ns (median of the probes)\n", distance_name[distance],
 	       median(results->probe[distance], results->probes[distance]));
 	for (int i = 0; i < plan.rows; i++) {
+		if (!has_run(i))
+			continue;
 		if (group != plan.row[i].group)
 			printf("\n  %-53s %9s %-5s %17s %4s  %s\n", plan.row[i].group, "median", "",
 			       "min-max", "runs", "ratio and target");
