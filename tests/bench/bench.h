@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/types.h>
 #include <time.h>
 
 #include <shmring/shmring.h>
@@ -125,6 +126,13 @@ int machine_pick(int cpu[2]); /* 0, or -1: there is only one */
 void machine_pin(int cpu);
 void machine_model(char *text, size_t size);
 
+/* What a process had of its cpu, and how long it was kept waiting for it. */
+struct times {
+	int64_t ran_ns, waited_ns;
+};
+int times_open(pid_t pid);
+struct times times_read(int fd);
+
 /* --- main.c --- */
 
 _Noreturn void die(const char *what); /* with shr_last_error() */
@@ -227,6 +235,7 @@ struct results {
 	double probe[DISTANCES][KEPT_MAX];
 	int probes[DISTANCES];
 	int kept_runs[DISTANCES], discarded[DISTANCES]; /* by the probe before */
+	int disturbed; /* discarded because other processes had the cpus */
 };
 void table_print(struct results *results, const int cpu[2]);
 int json_write(const char *path, struct results *results); /* 0, or -1 with errno */

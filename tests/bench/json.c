@@ -131,8 +131,8 @@ int json_write(const char *path, struct results *results)
 		json_array_append_new(left, json_string(plan.left[i]));
 	fputs("{\"machine\": ", stream);
 	json_dumpf(machine, stream, JSON_ENCODE_ANY);
-	fprintf(stream, ",\n\"version\": \"%s\", \"seconds\": %.0f,\n\"rows\": [", shr_version(),
-		results->seconds);
+	fprintf(stream, ",\n\"version\": \"%s\", \"seconds\": %.0f, \"disturbed\": %d,\n\"rows\": [",
+		shr_version(), results->seconds, results->disturbed);
 	lines_write(stream, array);
 	fputs("],\n\"left_out\": [", stream);
 	lines_write(stream, left);

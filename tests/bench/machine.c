@@ -2,9 +2,11 @@
 /* Two cpus, and how far apart they are. */
 #include "bench.h"
 
+#include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #define SIBLING_BELOW_NS 85
 #define NEAR_BELOW_NS 350
@@ -94,4 +96,28 @@ void machine_model(char *text, size_t size)
 		fclose(stream);
 	if (!found)
 		snprintf(text, size, "%s", uname(&system) ? "unknown cpu" : system.machine);
+}
+
+/* Its file of scheduler times, or -1: there is none, and nothing is known. */
+int times_open(pid_t pid)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/schedstat", (int)pid);
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+struct times times_read(int fd)
+{
+	struct times times = {0, 0};
+	long long ran, waited;
+	char text[100];
+	ssize_t n = fd < 0 ? -1 : pread(fd, text, sizeof(text) - 1, 0);
+
+	if (n <= 0)
+		return times;
+	text[n] = 0;
+	if (sscanf(text, "%lld %lld", &ran, &waited) == 2)
+		times = (struct times){ran, waited};
+	return times;
 }

@@ -255,13 +255,60 @@ static void keep(int row, enum distance distance, double value)
 		kept->value[kept->count++] = value;
 }
 
+/* --- Other processes on our cpus ------------------------------------------------ */
+
+static int times_fd[2 + HELPERS]; /* the driver, the peer, the helpers */
+
+static void times_begin(void)
+{
+	times_fd[0] = times_open(driver);
+	for (int i = 0; i <= HELPERS; i++)
+		times_fd[1 + i] = times_open(child[i]);
+}
+
+struct sides {
+	int64_t waited_ns; /* the driver and the peer, for a cpu */
+	int64_t ran_ns;	   /* all on the peer's cpu */
+};
+
+static struct sides sides_read(void)
+{
+	struct times peer = times_read(times_fd[1]);
+	struct sides sides = {times_read(times_fd[0]).waited_ns + peer.waited_ns, peer.ran_ns};
+
+	for (int i = 1; i <= HELPERS; i++)
+		sides.ran_ns += times_read(times_fd[1 + i]).ran_ns;
+	return sides;
+}
+
+/*
+ * Others had more than a tenth of the run; several producers wait for each other,
+ * there it is a fifth of their cpu (the kernel counts in ticks).
+ */
+static int is_disturbed(const struct row *row, const struct sides *before, int64_t run_ns)
+{
+	struct sides after = sides_read();
+
+	if (times_fd[1] < 0 || (row->queue && row->queue->threads))
+		return 0;
+	if (row->producers > 1)
+		return after.ran_ns - before->ran_ns < run_ns / 5 * 4;
+	return after.waited_ns - before->waited_ns > run_ns / 10;
+}
+
 /* One run, between @before and the probe that is returned. */
 static double row_run(int index, double before)
 {
 	enum distance distance = distance_of(before);
+	struct sides sides = sides_read();
+	int64_t start = now_ns();
 	double after, value;
 
 	row_drive(index);
+	if (is_disturbed(&plan.row[index], &sides, now_ns() - start)) {
+		results.disturbed++;
+		return probe_run();
+	}
 	value = samples_median(&bench.samples);
 	after = probe_run();
 	if (distance_of(after) != distance || !bench.samples.count ||
@@ -396,7 +443,8 @@ static void usage(void)
 	       "  -o, --output=FILE   write the figures as JSON too\n"
 	       "  -h, --help          print this\n\n"
 	       "A run is kept when the round trip of a cache line before it and after it is of\n"
-	       "one class: sibling (below 85 ns), near (below 350 ns) or far. One way: the\n"
+	       "one class, sibling (below 85 ns), near (below 350 ns) or far, and other processes\n"
+	       "had little of the two cpus meanwhile. One way: the\n"
 	       "message-weighted median of windows of 0.2 ms; each message is copied in, copied\n"
 	       "out and looked at. Round trips: the median of groups of %d, asleep of each one.\n"
 	       "A target is judged when there are %d runs of what it is about.\n",
@@ -467,6 +515,7 @@ int main(int argc, char **argv)
 	signal(SIGTERM, stopped);
 	signal(SIGHUP, stopped);
 	connect_sides(name);
+	times_begin();
 	measure(wanted.seconds, wanted.only);
 	sides_end();
 	remove_segment();

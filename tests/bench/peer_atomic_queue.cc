@@ -42,7 +42,7 @@ template <size_t N> struct calls {
 
 template <size_t N> constexpr queue each_of()
 {
-	return {"atomic_queue", STYLE_INLINE, 0, N, nullptr, calls<N>::init,
+	return {"atomic_queue", STYLE_INLINE, 0, 0, N, nullptr, calls<N>::init,
 		calls<N>::each_put, calls<N>::each_take, calls<N>::each_pair};
 }
 
@@ -55,5 +55,5 @@ extern "C" const queue atomic_queue_queues[] = {
 	each_of<1024>(),
 	each_of<4096>(),
 	each_of<65536>(),
-	{nullptr, STYLE_INLINE, 0, 0, nullptr, nullptr, nullptr, nullptr, nullptr},
+	{nullptr, STYLE_INLINE, 0, 0, 0, nullptr, nullptr, nullptr, nullptr, nullptr},
 };

@@ -50,13 +50,13 @@ template <size_t N> struct calls {
 
 template <size_t N> constexpr queue each_of()
 {
-	return {"boost spsc_queue", STYLE_INLINE, 0, N, nullptr, calls<N>::init,
+	return {"boost spsc_queue", STYLE_INLINE, 0, 0, N, nullptr, calls<N>::init,
 		calls<N>::each_put, calls<N>::each_take, calls<N>::each_pair};
 }
 
 template <size_t N> constexpr queue batch_of_size()
 {
-	return {"boost spsc_queue, batches", STYLE_BATCH, 0, N, nullptr, calls<N>::init,
+	return {"boost spsc_queue, batches", STYLE_BATCH, 0, 0, N, nullptr, calls<N>::init,
 		calls<N>::batch_put, calls<N>::batch_take, nullptr};
 }
 
@@ -115,8 +115,8 @@ extern "C" const queue boost_queues[] = {
 	batch_of_size<1024>(),
 	batch_of_size<4096>(),
 	batch_of_size<65536>(),
-	{"boost message_queue", STYLE_CALLS, 0, 0, mq_open, nullptr, mq_put, mq_take, nullptr},
-	{"boost message_queue", STYLE_CALLS, 1, 0, mq_open, nullptr, mq_several_put,
+	{"boost message_queue", STYLE_CALLS, 0, 0, 0, mq_open, nullptr, mq_put, mq_take, nullptr},
+	{"boost message_queue", STYLE_CALLS, 1, 0, 0, mq_open, nullptr, mq_several_put,
 	 mq_several_take, nullptr},
-	{nullptr, STYLE_INLINE, 0, 0, nullptr, nullptr, nullptr, nullptr, nullptr},
+	{nullptr, STYLE_INLINE, 0, 0, 0, nullptr, nullptr, nullptr, nullptr, nullptr},
 };

@@ -95,7 +95,7 @@ static int zmq_pop(void *object, void *buffer, size_t size)
 QUEUE_EACH(zmq, zmq_push, zmq_pop, size, 0)
 
 const struct queue zmq_queues[] = {
-	{.name = "zmq ipc", .style = STYLE_CALLS, .open = endpoint_open, .put = zmq_put,
-	 .take = zmq_take},
+	{.name = "zmq ipc", .style = STYLE_CALLS, .threads = 1, .open = endpoint_open,
+	 .put = zmq_put, .take = zmq_take},
 	{.name = NULL},
 };

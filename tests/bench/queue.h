@@ -36,6 +36,7 @@ struct queue {
 	const char *name; /* NULL ends a list */
 	enum style style;
 	int several; /* for several producers, on one cpu: they yield when it is full */
+	int threads; /* it has threads of its own, which share the cpus */
 	size_t size; /* of its messages; 0: any */
 	/* Before fork: what the calls below get, NULL and *@reason if it cannot be. NULL: the arena. */
 	void *(*open)(size_t size, const char **reason);

@@ -108,7 +108,8 @@ void table_print(struct results *results, const int cpu[2])
 	       results->seconds);
 	for (int i = DISTANCES - 1; i >= 0; i--)
 		printf(" %s %d (%d)%s", distance_name[i], results->kept_runs[i], results->discarded[i],
-		       i ? "," : "\n");
+		       i ? "," : "");
+	printf("; disturbed by other processes: %d\n", results->disturbed);
 	printf("Rings of %u KiB. M/s: million messages a second. Each row is explained in\n"
 	       "tests/bench/README.md.\n", RING_BYTES >> 10);
 	for (int i = 0; i < plan.left_out; i++)
