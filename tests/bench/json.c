@@ -82,10 +82,11 @@ static void row_append(json_t *array, int row, enum distance distance)
 	if (!figure_of(row, distance).runs)
 		return;
 	for (int i = 0; i <= plan.comparisons; i++) {
-		const struct comparison *comparison = i < plan.comparisons ? &plan.comparison[i] : NULL;
+		const struct comparison *comparison =
+			i < plan.comparisons ? &plan.comparison[i] : NULL;
 
-		if (comparison && (comparison->of != row ||
-				   judge(comparison, distance).verdict == NO_FIGURE))
+		if (comparison &&
+		    (comparison->of != row || judge(comparison, distance).verdict == NO_FIGURE))
 			continue;
 		if (!comparison && n)
 			continue;
@@ -111,7 +112,8 @@ static void lines_write(FILE *stream, json_t *array)
 {
 	for (size_t i = 0; i < json_array_size(array); i++) {
 		fputs(i ? ",\n" : "\n", stream);
-		json_dumpf(json_array_get(array, i), stream, JSON_REAL_PRECISION(6) | JSON_ENCODE_ANY);
+		json_dumpf(json_array_get(array, i), stream,
+			   JSON_REAL_PRECISION(6) | JSON_ENCODE_ANY);
 	}
 	fputs("\n", stream);
 }
@@ -131,7 +133,8 @@ int json_write(const char *path, struct results *results)
 		json_array_append_new(left, json_string(plan.left[i]));
 	fputs("{\"machine\": ", stream);
 	json_dumpf(machine, stream, JSON_ENCODE_ANY);
-	fprintf(stream, ",\n\"version\": \"%s\", \"seconds\": %.0f, \"disturbed\": %d,\n\"rows\": [",
+	fprintf(stream,
+		",\n\"version\": \"%s\", \"seconds\": %.0f, \"disturbed\": %d,\n\"rows\": [",
 		shr_version(), results->seconds, results->disturbed);
 	lines_write(stream, array);
 	fputs("],\n\"left_out\": [", stream);

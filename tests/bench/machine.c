@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #define SIBLING_BELOW_NS 85
-#define NEAR_BELOW_NS 350
+#define NEAR_BELOW_NS    350
 
 const char *const distance_name[DISTANCES] = {"sibling", "near", "far"};
 

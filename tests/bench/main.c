@@ -22,13 +22,13 @@
 #endif
 
 #define BUDGET_S 60
-#define QUICK_S 15
-#define HELPERS (PRODUCERS_MAX - 1)
+#define QUICK_S  15
+#define HELPERS  (PRODUCERS_MAX - 1)
 
 static struct bench bench;
 static struct results results;
 static pid_t driver, child[1 + HELPERS]; /* the peer, and the helpers */
-static char segment[64], big[64];	 /* names; "" while there is none */
+static char segment[64], big[64];        /* names; "" while there is none */
 
 /* Rings whose segment has no name any more are stale, so it goes at the end. */
 static void remove_segment(void)
@@ -84,8 +84,8 @@ _Noreturn void die_plain(const char *what)
 /* --- The peer and the helpers ------------------------------------------------ */
 
 #define JOB_ATTACH 65535 /* else a row */
-#define JOB_PROBE 65534
-#define JOB_MASK 65535
+#define JOB_PROBE  65534
+#define JOB_MASK   65535
 #define IDLE_LOOKS 1024 /* then helpers get the cpu */
 
 static void row_take(const struct row *row)
@@ -268,7 +268,7 @@ static void times_begin(void)
 
 struct sides {
 	int64_t waited_ns; /* the driver and the peer, for a cpu */
-	int64_t ran_ns;	   /* all on the peer's cpu */
+	int64_t ran_ns;    /* all on the peer's cpu */
 };
 
 static struct sides sides_read(void)
@@ -438,7 +438,8 @@ static void usage(void)
 	       "and what the machine does without any of them.\n\n"
 	       "  -t, --time=SECONDS  measure as long as this (%d)\n"
 	       "  -q, --quick         as -t %d\n"
-	       "  -r, --rows=TEXT     only rows with TEXT in \"group: name\"; no verdict where what\n"
+	       "  -r, --rows=TEXT     only rows with TEXT in \"group: name\"; no verdict where "
+	       "what\n"
 	       "                      a row is held against is not among them\n"
 	       "  -o, --output=FILE   write the figures as JSON too\n"
 	       "  -h, --help          print this\n\n"
@@ -458,12 +459,10 @@ struct wanted {
 
 static struct wanted parse(int argc, char **argv)
 {
-	static const struct option options[] = {{"time", required_argument, NULL, 't'},
-						{"quick", no_argument, NULL, 'q'},
-						{"rows", required_argument, NULL, 'r'},
-						{"output", required_argument, NULL, 'o'},
-						{"help", no_argument, NULL, 'h'},
-						{NULL, 0, NULL, 0}};
+	static const struct option options[] = {
+		{"time", required_argument, NULL, 't'}, {"quick", no_argument, NULL, 'q'},
+		{"rows", required_argument, NULL, 'r'}, {"output", required_argument, NULL, 'o'},
+		{"help", no_argument, NULL, 'h'},       {NULL, 0, NULL, 0}};
 	struct wanted wanted = {BUDGET_S, NULL, NULL};
 	char *end;
 	int option;
@@ -472,7 +471,8 @@ static struct wanted parse(int argc, char **argv)
 		switch (option) {
 		case 't':
 			wanted.seconds = strtod(optarg, &end);
-			if (end == optarg || *end || !(wanted.seconds > 0 && wanted.seconds <= 86400))
+			if (end == optarg || *end ||
+			    !(wanted.seconds > 0 && wanted.seconds <= 86400))
 				die_plain("-t takes a number of seconds, at most a day");
 			break;
 		case 'q':

@@ -6,8 +6,8 @@
 #include <stdio.h>
 
 #define BIG_BYTES ((uint64_t)1 << 30)
-#define MANY 17 /* rings of the larger one of two segments */
-#define ATTACHES 8
+#define MANY      17 /* rings of the larger one of two segments */
+#define ATTACHES  8
 
 static void rings_describe(struct shr_object *objects, int count, uint64_t capacity)
 {

@@ -30,7 +30,8 @@ template <size_t N> struct calls {
 	}
 	static int push(void *object, const void *message, size_t)
 	{
-		return static_cast<type *>(object)->try_push(*static_cast<const slot<N> *>(message));
+		return static_cast<type *>(object)->try_push(
+			*static_cast<const slot<N> *>(message));
 	}
 	static int pop(void *object, void *buffer, size_t)
 	{
@@ -42,8 +43,16 @@ template <size_t N> struct calls {
 
 template <size_t N> constexpr queue each_of()
 {
-	return {"atomic_queue", STYLE_INLINE, 0, 0, N, nullptr, calls<N>::init,
-		calls<N>::each_put, calls<N>::each_take, calls<N>::each_pair};
+	return {"atomic_queue",
+		STYLE_INLINE,
+		0,
+		0,
+		N,
+		nullptr,
+		calls<N>::init,
+		calls<N>::each_put,
+		calls<N>::each_take,
+		calls<N>::each_pair};
 }
 
 } // namespace

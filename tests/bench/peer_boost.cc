@@ -37,7 +37,8 @@ template <size_t N> struct calls {
 	}
 	static uint64_t push_batch(void *object, void *messages, size_t, uint64_t count)
 	{
-		return static_cast<spsc<N> *>(object)->push(static_cast<slot<N> *>(messages), count);
+		return static_cast<spsc<N> *>(object)->push(static_cast<slot<N> *>(messages),
+							    count);
 	}
 	static uint64_t pop_batch(void *object, void *buffer, size_t, uint64_t count)
 	{
@@ -50,14 +51,30 @@ template <size_t N> struct calls {
 
 template <size_t N> constexpr queue each_of()
 {
-	return {"boost spsc_queue", STYLE_INLINE, 0, 0, N, nullptr, calls<N>::init,
-		calls<N>::each_put, calls<N>::each_take, calls<N>::each_pair};
+	return {"boost spsc_queue",
+		STYLE_INLINE,
+		0,
+		0,
+		N,
+		nullptr,
+		calls<N>::init,
+		calls<N>::each_put,
+		calls<N>::each_take,
+		calls<N>::each_pair};
 }
 
 template <size_t N> constexpr queue batch_of_size()
 {
-	return {"boost spsc_queue, batches", STYLE_BATCH, 0, 0, N, nullptr, calls<N>::init,
-		calls<N>::batch_put, calls<N>::batch_take, nullptr};
+	return {"boost spsc_queue, batches",
+		STYLE_BATCH,
+		0,
+		0,
+		N,
+		nullptr,
+		calls<N>::init,
+		calls<N>::batch_put,
+		calls<N>::batch_take,
+		nullptr};
 }
 
 using boost::interprocess::message_queue;

@@ -35,7 +35,8 @@ static void ck_init(void *object, size_t size)
 		struct arena_ck *arena = object;                                                   \
                                                                                                    \
 		(void)size;                                                                        \
-		return ck_ring_dequeue_spsc_of_##bytes(&arena->ring, (void *)arena->slots, buffer); \
+		return ck_ring_dequeue_spsc_of_##bytes(&arena->ring, (void *)arena->slots,         \
+						       buffer);                                    \
 	}                                                                                          \
 	QUEUE_EACH(ck_##bytes, push_##bytes, pop_##bytes, bytes, 0)                                \
 	QUEUE_PAIR(ck_##bytes, push_##bytes, pop_##bytes, bytes)
@@ -79,7 +80,12 @@ const struct queue ck_queues[] = {
 	CK_QUEUE(1024),
 	CK_QUEUE(4096),
 	CK_QUEUE(65536),
-	{.name = "ck_ring", .style = STYLE_INLINE, .several = 1, .size = 64, .init = ck_init,
-	 .put = ck_several_put, .take = ck_several_take},
+	{.name = "ck_ring",
+	 .style = STYLE_INLINE,
+	 .several = 1,
+	 .size = 64,
+	 .init = ck_init,
+	 .put = ck_several_put,
+	 .take = ck_several_take},
 	{.name = NULL},
 };

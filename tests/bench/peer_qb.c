@@ -30,8 +30,8 @@ static void *ring_open(uint32_t flags, const char *name, const char **reason)
 	qb_ringbuffer_t *ring;
 
 	snprintf(text, sizeof(text), "shmring-bench-%d-%s", (int)getpid(), name);
-	ring = qb_rb_open(text, RING_BYTES,
-			  QB_RB_FLAG_CREATE | QB_RB_FLAG_SHARED_PROCESS | flags, 0);
+	ring = qb_rb_open(text, RING_BYTES, QB_RB_FLAG_CREATE | QB_RB_FLAG_SHARED_PROCESS | flags,
+			  0);
 	if (!ring) {
 		*reason = "qb_rb_open fails";
 		return NULL;
@@ -86,9 +86,16 @@ QUEUE_EACH(qb, ring_push, ring_pop, size, 0)
 QUEUE_PAIR(qb, ring_push, ring_pop, size)
 
 const struct queue qb_queues[] = {
-	{.name = "libqb", .style = STYLE_CALLS, .open = bare_open, .put = qb_put, .take = qb_take,
+	{.name = "libqb",
+	 .style = STYLE_CALLS,
+	 .open = bare_open,
+	 .put = qb_put,
+	 .take = qb_take,
 	 .pair = qb_pair},
-	{.name = "libqb, semaphore", .style = STYLE_CALLS, .open = semaphore_open, .put = qb_put,
+	{.name = "libqb, semaphore",
+	 .style = STYLE_CALLS,
+	 .open = semaphore_open,
+	 .put = qb_put,
 	 .take = qb_take},
 	{.name = NULL},
 };

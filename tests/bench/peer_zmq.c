@@ -33,7 +33,8 @@ static void *socket_of(int type, size_t size)
 	if (!context)
 		context = zmq_ctx_new();
 	made = context ? zmq_socket(context, type) : NULL;
-	if (!made || zmq_setsockopt(made, type == ZMQ_PUSH ? ZMQ_SNDHWM : ZMQ_RCVHWM, &high, sizeof(high)) ||
+	if (!made ||
+	    zmq_setsockopt(made, type == ZMQ_PUSH ? ZMQ_SNDHWM : ZMQ_RCVHWM, &high, sizeof(high)) ||
 	    zmq_setsockopt(made, ZMQ_SNDTIMEO, &wait_ms, sizeof(wait_ms)) ||
 	    zmq_setsockopt(made, ZMQ_RCVTIMEO, &wait_ms, sizeof(wait_ms)))
 		die_plain("cannot make a socket of zmq");
@@ -95,7 +96,11 @@ static int zmq_pop(void *object, void *buffer, size_t size)
 QUEUE_EACH(zmq, zmq_push, zmq_pop, size, 0)
 
 const struct queue zmq_queues[] = {
-	{.name = "zmq ipc", .style = STYLE_CALLS, .threads = 1, .open = endpoint_open,
-	 .put = zmq_put, .take = zmq_take},
+	{.name = "zmq ipc",
+	 .style = STYLE_CALLS,
+	 .threads = 1,
+	 .open = endpoint_open,
+	 .put = zmq_put,
+	 .take = zmq_take},
 	{.name = NULL},
 };

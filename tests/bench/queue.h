@@ -18,16 +18,16 @@
 extern "C" {
 #endif
 
-#define RING_BYTES (256u << 10)	     /* of each ring, ours, the peers' and the raw ones */
-#define BLOCK_BYTES (RING_BYTES / 8) /* between two looks at the clock and at stop */
-#define MESSAGE_MAX 65536u
-#define AHEAD_BYTES 2048 /* messages are made some at a time, as many as fit here */
-#define AHEAD 8
-#define BATCH 32
-#define PRODUCERS_MAX 4
+#define RING_BYTES     (256u << 10)     /* of each ring, ours, the peers' and the raw ones */
+#define BLOCK_BYTES    (RING_BYTES / 8) /* between two looks at the clock and at stop */
+#define MESSAGE_MAX    65536u
+#define AHEAD_BYTES    2048 /* messages are made some at a time, as many as fit here */
+#define AHEAD          8
+#define BATCH          32
+#define PRODUCERS_MAX  4
 #define PRODUCER_SHIFT 56 /* of a message's number: which producer */
-#define ARENA_BYTES (1u << 20)
-#define FILL 0x9e3779b97f4a7c15u
+#define ARENA_BYTES    (1u << 20)
+#define FILL           0x9e3779b97f4a7c15u
 
 /* How a program calls it; ours of the same style is what a peer is held against. */
 enum style { STYLE_INLINE, STYLE_CALLS, STYLE_BATCH, STYLES };
@@ -38,7 +38,8 @@ struct queue {
 	int several; /* for several producers, on one cpu: they yield when it is full */
 	int threads; /* it has threads of its own, which share the cpus */
 	size_t size; /* of its messages; 0: any */
-	/* Before fork: what the calls below get, NULL and *@reason if it cannot be. NULL: the arena. */
+	/* Before fork: what the calls below get, NULL and *@reason if it cannot be. NULL: the
+	 * arena. */
 	void *(*open)(size_t size, const char **reason);
 	void (*init)(void *object, size_t size); /* by the driver before each run, or NULL */
 	/* Put @count messages, the first of number @number; @source has room for BATCH of them. */
@@ -62,7 +63,9 @@ static ALWAYS uint64_t burst_of(size_t size)
 
 static ALWAYS uint64_t ahead_of(size_t size)
 {
-	return size * AHEAD <= AHEAD_BYTES ? AHEAD : size * 2 <= AHEAD_BYTES ? AHEAD_BYTES / size : 1;
+	return size * AHEAD <= AHEAD_BYTES ? AHEAD
+	       : size * 2 <= AHEAD_BYTES   ? AHEAD_BYTES / size
+					   : 1;
 }
 
 /* A batch is no more than an eighth of the ring, so that two sides can be at work. */
@@ -151,8 +154,8 @@ typedef int pop_one(void *object, void *buffer, size_t size);
 typedef uint64_t push_many(void *object, void *messages, size_t size, uint64_t count);
 typedef uint64_t pop_many(void *object, void *buffer, size_t size, uint64_t count);
 
-static ALWAYS void put_each(size_t size, push_one *push, void *object, void *source, uint64_t number,
-			    uint64_t count, int yield)
+static ALWAYS void put_each(size_t size, push_one *push, void *object, void *source,
+			    uint64_t number, uint64_t count, int yield)
 {
 	const uint64_t ahead = ahead_of(size);
 

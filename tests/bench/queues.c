@@ -16,8 +16,9 @@ static uint64_t producer_base(int producer)
 void queue_peer(struct bench *bench)
 {
 	/* Few where others are waited for on the same cpu: stop is to be seen soon. */
-	const uint64_t burst = bench->producers == 1 ? burst_of(bench->size)
-			       : bench->queue->style == STYLE_BATCH ? BATCH : AHEAD;
+	const uint64_t burst = bench->producers == 1                ? burst_of(bench->size)
+			       : bench->queue->style == STYLE_BATCH ? BATCH
+								    : AHEAD;
 	struct shared *shared = bench->shared;
 	uint64_t number = producer_base(bench->producer), first = number;
 

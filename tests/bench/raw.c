@@ -84,7 +84,8 @@ RAW_CALLS(dirty_known, FOR_SIZE, 1)
 const struct queue raw_queues[] = {
 	[RAW_IDEAL] = {.name = "ideal", .put = ideal_put, .take = ideal_take},
 	[RAW_DIRTY] = {.name = "ideal-dirty", .put = dirty_put, .take = dirty_take},
-	[RAW_DIRTY_KNOWN] = {.name = "ideal-dirty, size known", .put = dirty_known_put,
+	[RAW_DIRTY_KNOWN] = {.name = "ideal-dirty, size known",
+			     .put = dirty_known_put,
 			     .take = dirty_known_take},
 	{.name = NULL},
 };

@@ -167,7 +167,8 @@ const struct queue our_queues[] = {
 	[OUR_SEVERAL] = OURS("shmring, inline", STYLE_INLINE, 1, several),
 	[OUR_SEVERAL_BATCH] = OURS("shmring, batches", STYLE_BATCH, 1, several_batch),
 	[OUR_ALONE] = {.name = "shmring, inline", .style = STYLE_INLINE, .pair = alone_pair},
-	[OUR_ALONE_CALLS] = {.name = "shmring, plain calls", .style = STYLE_CALLS,
+	[OUR_ALONE_CALLS] = {.name = "shmring, plain calls",
+			     .style = STYLE_CALLS,
 			     .pair = alone_plain_pair},
 	{.name = NULL},
 };
@@ -288,7 +289,8 @@ void trip_asleep_driver(struct bench *bench)
 		now = now_ns();
 		if (answer.number != trip.number)
 			die_plain("an answer is not to the question");
-		samples_add(&bench->samples, (double)(answer.got_ns - then + now - answer.sent_ns), 1);
+		samples_add(&bench->samples, (double)(answer.got_ns - then + now - answer.sent_ns),
+			    1);
 		then = now;
 	}
 	trip.number = LAST;

@@ -9,7 +9,10 @@
 
 struct plan plan;
 
-#define BOTH(ratio) {[NEAR] = (ratio), [FAR] = (ratio)}
+#define BOTH(ratio)                                                                                \
+	{                                                                                          \
+		[NEAR] = (ratio), [FAR] = (ratio)                                                  \
+	}
 
 static const size_t sizes[] = {8, 64, 256, 1024, 4096, 65536};
 #define SIZES ((int)(sizeof(sizes) / sizeof(sizes[0])))
@@ -121,8 +124,8 @@ static void one_way_target(int row, enum style style, size_t size, int ideal, in
 	struct comparison comparison = {.of = row, .to = dirty, .at = row};
 
 	if (style != STYLE_CALLS && size == 65536)
-		comparison = (struct comparison){.of = row, .to = ideal, .at = row,
-						 .target = {[NEAR] = 0.7, [FAR] = 1.0}};
+		comparison = (struct comparison){
+			.of = row, .to = ideal, .at = row, .target = {[NEAR] = 0.7, [FAR] = 1.0}};
 	else if (style != STYLE_CALLS || size >= 1024)
 		comparison.target[NEAR] = comparison.target[FAR] = 0.9;
 	else if (size == 64)
@@ -140,7 +143,8 @@ static void one_way_peers(struct row row, const int ours[STYLES])
 				continue;
 			peer = queue_row(row, queue);
 			if (peer >= 0)
-				compare((struct comparison){.of = ours[queue->style], .to = peer,
+				compare((struct comparison){.of = ours[queue->style],
+							    .to = peer,
 							    .at = peer,
 							    .target = {[NEAR] = 1.0, [FAR] = 1.5}});
 		}
@@ -152,7 +156,8 @@ static void one_way_rows(size_t size, const char *group)
 	static const int known_by_style[STYLES] = {OUR_INLINE_KNOWN, OUR_CALLS_KNOWN,
 						   OUR_BATCH_KNOWN};
 	struct row row = {.group = group, .size = size};
-	int ideal = own_row(row, &raw_queues[RAW_IDEAL]), dirty = own_row(row, &raw_queues[RAW_DIRTY]);
+	int ideal = own_row(row, &raw_queues[RAW_IDEAL]),
+	    dirty = own_row(row, &raw_queues[RAW_DIRTY]);
 	int ours[STYLES];
 
 	for (int style = 0; style < STYLES; style++)
@@ -164,7 +169,8 @@ static void one_way_rows(size_t size, const char *group)
 
 		dirty_64 = dirty;
 		compare((struct comparison){.of = several, .to = dirty, .at = several});
-		compare((struct comparison){.of = batch, .to = dirty, .at = batch, .target = BOTH(0.65)});
+		compare((struct comparison){
+			.of = batch, .to = dirty, .at = batch, .target = BOTH(0.65)});
 	}
 	dirty = own_row(row, &raw_queues[RAW_DIRTY_KNOWN]);
 	for (int style = 0; style < STYLES; style++) {
@@ -211,7 +217,8 @@ static void several_peer(struct row row, const struct queue *queue, int ours)
 		return;
 	several_add(peer);
 	compare((struct comparison){.of = ours, .to = peer, .at = peer, .target = BOTH(target)});
-	compare((struct comparison){.of = plan.row[ours].whole, .to = plan.row[peer].whole,
+	compare((struct comparison){.of = plan.row[ours].whole,
+				    .to = plan.row[peer].whole,
 				    .at = plan.row[peer].whole});
 }
 
@@ -220,8 +227,11 @@ static void several_rows(int producers, const char *group)
 	static const int kinds[] = {OUR_SEVERAL, OUR_SEVERAL_BATCH};
 	struct row row = {.group = group, .size = 64, .producers = producers};
 	int ours[STYLES] = {0};
-	int gap = row_add((struct row){.group = group, .unit = "us", .longest = 1,
-				       .driver = gap_driver, .peer = gap_peer},
+	int gap = row_add((struct row){.group = group,
+				       .unit = "us",
+				       .longest = 1,
+				       .driver = gap_driver,
+				       .peer = gap_peer},
 			  "the machine's longest gap");
 
 	for (int i = 0; i < 2; i++) {
@@ -231,10 +241,10 @@ static void several_rows(int producers, const char *group)
 		several_add(added);
 		stall = plan.row[added].stall;
 		ours[queue->style] = added;
-		compare((struct comparison){.of = added, .to = dirty_64, .at = added,
-					    .target = BOTH(0.65)});
-		compare((struct comparison){.of = stall, .to = gap, .at = stall, .at_most = 1,
-					    .target = BOTH(3)});
+		compare((struct comparison){
+			.of = added, .to = dirty_64, .at = added, .target = BOTH(0.65)});
+		compare((struct comparison){
+			.of = stall, .to = gap, .at = stall, .at_most = 1, .target = BOTH(3)});
 	}
 	for (int i = 0; i < PEERS; i++)
 		for (const struct queue *queue = peers[i].queues; queue && queue->name; queue++)
@@ -248,7 +258,10 @@ static void several_rows(int producers, const char *group)
 
 static void alone_rows(size_t size, const char *group)
 {
-	struct row row = {.group = group, .size = size, .unit = "ns", .driver = pair_driver,
+	struct row row = {.group = group,
+			  .size = size,
+			  .unit = "ns",
+			  .driver = pair_driver,
 			  .peer = nothing_peer};
 	int calls = own_row(row, &our_queues[OUR_ALONE_CALLS]);
 	int ours = own_row(row, &our_queues[OUR_ALONE]);
@@ -263,8 +276,8 @@ static void alone_rows(size_t size, const char *group)
 		return;
 	least = row_add((struct row){.group = group, .unit = "ns", .least_of = count},
 			"the leanest slot queue");
-	compare((struct comparison){.of = ours, .to = least, .at = least, .at_most = 1,
-				    .target = BOTH(1.4)});
+	compare((struct comparison){
+		.of = ours, .to = least, .at = least, .at_most = 1, .target = BOTH(1.4)});
 	compare((struct comparison){.of = calls, .to = least, .at = calls});
 }
 
@@ -273,12 +286,16 @@ static void alone_rows(size_t size, const char *group)
 static int plain_row(const char *group, const char *name, const char *unit,
 		     void (*driver)(struct bench *), void (*peer)(struct bench *))
 {
-	return row_add((struct row){.group = group, .unit = unit, .driver = driver, .peer = peer}, name);
+	return row_add((struct row){.group = group, .unit = unit, .driver = driver, .peer = peer},
+		       name);
 }
 
 static void at_most(int of, int to, double near, double far)
 {
-	compare((struct comparison){.of = of, .to = to, .at = of, .at_most = 1,
+	compare((struct comparison){.of = of,
+				    .to = to,
+				    .at = of,
+				    .at_most = 1,
 				    .target = {[NEAR] = near, [FAR] = far}});
 }
 
@@ -306,7 +323,8 @@ static void lock_rows(void)
 	int cas = plain_row(group, "a CAS and a store", "ns", cas_driver, nothing_peer);
 	int robust = plain_row(group, "robust pthread mutex, lock and unlock", "ns", robust_driver,
 			       nothing_peer);
-	int mutex = plain_row(group, "shmring mutex, lock and unlock", "ns", mutex_driver, nothing_peer);
+	int mutex = plain_row(group, "shmring mutex, lock and unlock", "ns", mutex_driver,
+			      nothing_peer);
 	int robust_two, mutex_two, notify;
 
 	at_most(cas, robust, 0, 0);
@@ -330,7 +348,8 @@ static void memory_rows(void)
 	plain_row(group, "shmring, beyond a record", "bytes", record_bytes_driver, nothing_peer);
 	plain_row(group, "shmring, a ring beyond its records", "bytes", ring_bytes_driver,
 		  nothing_peer);
-	attach = plain_row(group, "shmring, attach to the big ring", "us", attach_driver, nothing_peer);
+	attach = plain_row(group, "shmring, attach to the big ring", "us", attach_driver,
+			   nothing_peer);
 	at_most(attach, -1, 1000, 1000);
 }
 
@@ -417,6 +436,7 @@ struct judged judge(const struct comparison *comparison, enum distance distance)
 	else if (runs < ENOUGH)
 		judged.verdict = TOO_FEW;
 	else
-		judged.verdict = (comparison->at_most ? held <= target : held >= target) ? MET : NOT_MET;
+		judged.verdict =
+			(comparison->at_most ? held <= target : held >= target) ? MET : NOT_MET;
 	return judged;
 }

@@ -5,9 +5,11 @@
 #include <stdio.h>
 #include <sys/utsname.h>
 
-static const char *const verdict_text[] = {
-	[NO_TARGET] = "", [NO_FIGURE] = "", [TOO_FEW] = "too few runs", [MET] = "met",
-	[NOT_MET] = "NOT"};
+static const char *const verdict_text[] = {[NO_TARGET] = "",
+					   [NO_FIGURE] = "",
+					   [TOO_FEW] = "too few runs",
+					   [MET] = "met",
+					   [NOT_MET] = "NOT"};
 
 static int digits(double value)
 {
@@ -25,13 +27,15 @@ static void print_judged(const struct comparison *comparison, enum distance dist
 	if (comparison->to < 0)
 		snprintf(text, sizeof(text), "its figure");
 	else if (comparison->of == comparison->at)
-		snprintf(text, sizeof(text), "%.2f x %s", judged.ratio, plan.row[comparison->to].name);
+		snprintf(text, sizeof(text), "%.2f x %s", judged.ratio,
+			 plan.row[comparison->to].name);
 	else
 		snprintf(text, sizeof(text), "%s: %.2f x it", plan.row[comparison->of].name,
 			 judged.ratio);
 	printf("  %-38s", text);
 	if (comparison->target[distance] > 0)
-		printf(" %s %-4g  %s", comparison->at_most ? "<=" : ">=", comparison->target[distance],
+		printf(" %s %-4g  %s",
+		       comparison->at_most ? "<=" : ">=", comparison->target[distance],
 		       verdict_text[judged.verdict]);
 }
 
@@ -48,7 +52,8 @@ static void print_row(int index, enum distance distance)
 	}
 	snprintf(range, sizeof(range), "%.*f-%.*f", digits(figure.least), figure.least,
 		 digits(figure.most), figure.most);
-	printf(" %9.*f %-5s %17s %4d", digits(figure.value), figure.value, row->unit, range, figure.runs);
+	printf(" %9.*f %-5s %17s %4d", digits(figure.value), figure.value, row->unit, range,
+	       figure.runs);
 	for (int i = 0, n = 0; i < plan.comparisons; i++)
 		if (plan.comparison[i].at == index) {
 			if (n++)
@@ -70,7 +75,8 @@ static void print_distance(struct results *results, enum distance distance)
 {
 	const char *group = "";
 
-	printf("\n%s: a line's round trip is %.0f ns (median of the probes)\n", distance_name[distance],
+	printf("\n%s: a line's round trip is %.0f ns (median of the probes)\n",
+	       distance_name[distance],
 	       median(results->probe[distance], results->probes[distance]));
 	for (int i = 0; i < plan.rows; i++) {
 		if (!has_run(i))
@@ -103,15 +109,16 @@ void table_print(struct results *results, const int cpu[2])
 
 	uname(&system);
 	machine_model(model, sizeof(model));
-	printf("shmring %s, %s %s %s, %s, cpus %d and %d, %.0f s; runs kept (discarded):", shr_version(),
-	       system.sysname, system.release, system.machine, model, cpu[0], cpu[1],
+	printf("shmring %s, %s %s %s, %s, cpus %d and %d, %.0f s; runs kept (discarded):",
+	       shr_version(), system.sysname, system.release, system.machine, model, cpu[0], cpu[1],
 	       results->seconds);
 	for (int i = DISTANCES - 1; i >= 0; i--)
-		printf(" %s %d (%d)%s", distance_name[i], results->kept_runs[i], results->discarded[i],
-		       i ? "," : "");
+		printf(" %s %d (%d)%s", distance_name[i], results->kept_runs[i],
+		       results->discarded[i], i ? "," : "");
 	printf("; disturbed by other processes: %d\n", results->disturbed);
 	printf("Rings of %u KiB. M/s: million messages a second. Each row is explained in\n"
-	       "tests/bench/README.md.\n", RING_BYTES >> 10);
+	       "tests/bench/README.md.\n",
+	       RING_BYTES >> 10);
 	for (int i = 0; i < plan.left_out; i++)
 		printf("left out: %s\n", plan.left[i]);
 	for (int i = DISTANCES - 1; i >= 0; i--)
