@@ -179,6 +179,11 @@ struct kept {
 	double value[KEPT_MAX];
 };
 
+/* Runs near, far and so on: undisturbed ones, and those beside which others had the cpus. */
+struct runs {
+	struct kept calm, disturbed;
+};
+
 struct row {
 	char name[64];
 	const char *group; /* a heading */
@@ -192,7 +197,7 @@ struct row {
 	int whole, stall; /* rows that get the whole run's rate and its longest stall; 0 none */
 	int longest;	/* its figure is the largest of the runs, not their median */
 	int least_of;	/* it is the smallest figure of as many rows before it */
-	struct kept *kept; /* [DISTANCES] */
+	struct runs *runs; /* [DISTANCES] */
 };
 
 /* Row @of held against row @to, or -1: against a number. Printed with row @at. */
@@ -216,7 +221,8 @@ void plan_make(struct bench *bench); /* before fork */
 void plan_left_out(const char *name, const char *why);
 
 struct figure {
-	int runs; /* 0: there is none */
+	int runs;      /* 0: there is none */
+	int disturbed; /* too few are not: it is of all */
 	double value, least, most;
 };
 struct figure figure_of(int row, enum distance distance);
@@ -224,6 +230,7 @@ struct figure figure_of(int row, enum distance distance);
 enum verdict { NO_TARGET, NO_FIGURE, TOO_FEW, MET, NOT_MET };
 struct judged {
 	enum verdict verdict;
+	int disturbed;
 	double value, ratio; /* ratio 0: against a number */
 };
 struct judged judge(const struct comparison *comparison, enum distance distance);
@@ -235,7 +242,7 @@ struct results {
 	double probe[DISTANCES][KEPT_MAX];
 	int probes[DISTANCES];
 	int kept_runs[DISTANCES], discarded[DISTANCES]; /* by the probe before */
-	int disturbed; /* discarded because other processes had the cpus */
+	int disturbed; /* of those that were kept */
 };
 void table_print(struct results *results, const int cpu[2]);
 int json_write(const char *path, struct results *results); /* 0, or -1 with errno */

@@ -38,6 +38,7 @@ static json_t *row_json(int row, enum distance distance)
 	json_object_set_new(object, "min", number(figure.least));
 	json_object_set_new(object, "max", number(figure.most));
 	json_object_set_new(object, "runs", json_integer(figure.runs));
+	json_object_set_new(object, "disturbed", json_boolean(figure.disturbed));
 	return object;
 }
 
@@ -50,7 +51,7 @@ static json_t *or_null(json_t *value)
 static void comparison_set(json_t *object, const struct comparison *comparison,
 			   enum distance distance)
 {
-	struct judged judged = {NO_FIGURE, 0, 0};
+	struct judged judged = {.verdict = NO_FIGURE};
 	json_t *against = NULL, *ratio = NULL, *target = NULL, *bound = NULL, *met = NULL;
 
 	if (comparison) {

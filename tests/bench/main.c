@@ -247,9 +247,10 @@ static void row_drive(int index)
 		;
 }
 
-static void keep(int row, enum distance distance, double value)
+static void keep(int row, enum distance distance, int disturbed, double value)
 {
-	struct kept *kept = &plan.row[row].kept[distance];
+	struct runs *runs = &plan.row[row].runs[distance];
+	struct kept *kept = disturbed ? &runs->disturbed : &runs->calm;
 
 	if (kept->count < KEPT_MAX)
 		kept->value[kept->count++] = value;
@@ -303,12 +304,10 @@ static double row_run(int index, double before)
 	struct sides sides = sides_read();
 	int64_t start = now_ns();
 	double after, value;
+	int disturbed;
 
 	row_drive(index);
-	if (is_disturbed(&plan.row[index], &sides, now_ns() - start)) {
-		results.disturbed++;
-		return probe_run();
-	}
+	disturbed = is_disturbed(&plan.row[index], &sides, now_ns() - start);
 	value = samples_median(&bench.samples);
 	after = probe_run();
 	if (distance_of(after) != distance || !bench.samples.count ||
@@ -318,12 +317,13 @@ static double row_run(int index, double before)
 	}
 	if (results.probes[distance] < KEPT_MAX)
 		results.probe[distance][results.probes[distance]++] = before;
-	keep(index, distance, value);
+	keep(index, distance, disturbed, value);
 	if (plan.row[index].stall) {
-		keep(plan.row[index].whole, distance, bench.whole);
-		keep(plan.row[index].stall, distance, bench.stall_ns / 1e3);
+		keep(plan.row[index].whole, distance, disturbed, bench.whole);
+		keep(plan.row[index].stall, distance, disturbed, bench.stall_ns / 1e3);
 	}
 	results.kept_runs[distance]++;
+	results.disturbed += disturbed;
 	return after;
 }
 
@@ -444,8 +444,7 @@ static void usage(void)
 	       "  -o, --output=FILE   write the figures as JSON too\n"
 	       "  -h, --help          print this\n\n"
 	       "A run is kept when the round trip of a cache line before it and after it is of\n"
-	       "one class, sibling (below 85 ns), near (below 350 ns) or far, and other processes\n"
-	       "had little of the two cpus meanwhile. One way: the\n"
+	       "one class: sibling (below 85 ns), near (below 350 ns) or far. One way: the\n"
 	       "message-weighted median of windows of 0.2 ms; each message is copied in, copied\n"
 	       "out and looked at. Round trips: the median of groups of %d, asleep of each one.\n"
 	       "A target is judged when there are %d runs of what it is about.\n",

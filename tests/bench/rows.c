@@ -66,8 +66,8 @@ static int row_add(struct row row, const char *name)
 		die_plain("too many rows");
 	*added = row;
 	snprintf(added->name, sizeof(added->name), "%s", name);
-	added->kept = calloc(DISTANCES, sizeof(*added->kept));
-	if (!added->kept)
+	added->runs = calloc(DISTANCES, sizeof(*added->runs));
+	if (!added->runs)
 		die_errno("memory");
 	return plan.rows++;
 }
@@ -386,7 +386,7 @@ void plan_make(struct bench *bench)
 
 static struct figure least_figure(int row, int count, enum distance distance)
 {
-	struct figure least = {0, 0, 0, 0};
+	struct figure least = {.runs = 0};
 
 	for (int i = row - count; i < row; i++) {
 		struct figure figure = figure_of(i, distance);
@@ -397,20 +397,35 @@ static struct figure least_figure(int row, int count, enum distance distance)
 	return least;
 }
 
+/* Of the undisturbed runs if there are enough, else of all. */
+static void runs_of(const struct row *row, enum distance distance, struct kept *kept)
+{
+	const struct kept *calm = &row->runs[distance].calm;
+	const struct kept *disturbed = &row->runs[distance].disturbed;
+
+	*kept = *calm;
+	if (calm->count >= ENOUGH)
+		return;
+	for (int i = 0; i < disturbed->count && kept->count < KEPT_MAX; i++)
+		kept->value[kept->count++] = disturbed->value[i];
+}
+
 struct figure figure_of(int index, enum distance distance)
 {
 	const struct row *row = &plan.row[index];
-	struct kept *kept = &row->kept[distance];
-	struct figure figure = {0, 0, 0, 0};
+	struct figure figure = {.runs = 0};
+	static struct kept kept;
 
 	if (row->least_of)
 		return least_figure(index, row->least_of, distance);
-	if (!kept->count)
+	runs_of(row, distance, &kept);
+	if (!kept.count)
 		return figure;
-	figure.runs = kept->count;
-	figure.value = median(kept->value, kept->count); /* sorts */
-	figure.least = kept->value[0];
-	figure.most = kept->value[kept->count - 1];
+	figure.runs = kept.count;
+	figure.disturbed = kept.count > row->runs[distance].calm.count;
+	figure.value = median(kept.value, kept.count); /* sorts */
+	figure.least = kept.value[0];
+	figure.most = kept.value[kept.count - 1];
 	if (row->longest)
 		figure.value = figure.most;
 	return figure;
@@ -418,14 +433,15 @@ struct figure figure_of(int index, enum distance distance)
 
 struct judged judge(const struct comparison *comparison, enum distance distance)
 {
-	struct figure of = figure_of(comparison->of, distance), to = {0, 0, 0, 0};
-	struct judged judged = {NO_FIGURE, of.value, 0};
+	struct figure of = figure_of(comparison->of, distance), to = {.runs = 0};
+	struct judged judged = {.verdict = NO_FIGURE, .disturbed = of.disturbed, .value = of.value};
 	double target = comparison->target[distance], held = of.value;
 	int runs = of.runs;
 
 	if (comparison->to >= 0) {
 		to = figure_of(comparison->to, distance);
 		runs = to.runs < runs ? to.runs : runs;
+		judged.disturbed |= to.disturbed;
 	}
 	if (!runs || (comparison->to >= 0 && to.value <= 0))
 		return judged;

@@ -37,6 +37,8 @@ static void print_judged(const struct comparison *comparison, enum distance dist
 		printf(" %s %-4g  %s",
 		       comparison->at_most ? "<=" : ">=", comparison->target[distance],
 		       verdict_text[judged.verdict]);
+	if (judged.disturbed && judged.verdict > TOO_FEW)
+		printf(" ~");
 }
 
 static void print_row(int index, enum distance distance)
@@ -52,8 +54,8 @@ static void print_row(int index, enum distance distance)
 	}
 	snprintf(range, sizeof(range), "%.*f-%.*f", digits(figure.least), figure.least,
 		 digits(figure.most), figure.most);
-	printf(" %9.*f %-5s %17s %4d", digits(figure.value), figure.value, row->unit, range,
-	       figure.runs);
+	printf(" %9.*f %-5s %17s %4d%s", digits(figure.value), figure.value, row->unit, range,
+	       figure.runs, figure.disturbed ? "~" : " ");
 	for (int i = 0, n = 0; i < plan.comparisons; i++)
 		if (plan.comparison[i].at == index) {
 			if (n++)
@@ -115,9 +117,10 @@ void table_print(struct results *results, const int cpu[2])
 	for (int i = DISTANCES - 1; i >= 0; i--)
 		printf(" %s %d (%d)%s", distance_name[i], results->kept_runs[i],
 		       results->discarded[i], i ? "," : "");
-	printf("; disturbed by other processes: %d\n", results->disturbed);
+	printf("; of the kept, disturbed by other processes: %d\n", results->disturbed);
 	printf("Rings of %u KiB. M/s: million messages a second. Each row is explained in\n"
-	       "tests/bench/README.md.\n",
+	       "tests/bench/README.md. ~: other processes had the cpus, and too few runs are "
+	       "without.\n",
 	       RING_BYTES >> 10);
 	for (int i = 0; i < plan.left_out; i++)
 		printf("left out: %s\n", plan.left[i]);
