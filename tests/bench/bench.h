@@ -121,7 +121,7 @@ int windows_note(struct windows *windows, uint64_t messages); /* 0 when the run 
 
 enum distance { SIBLING, NEAR, FAR, DISTANCES };
 extern const char *const distance_name[DISTANCES];
-enum distance distance_of(double round_trip_ns);
+enum distance distance_of(double round_trip_ns); /* DISTANCES: it cannot be told */
 int machine_pick(int cpu[2]); /* 0, or -1: there is only one */
 void machine_pin(int cpu);
 void machine_model(char *text, size_t size);
@@ -227,7 +227,7 @@ struct figure {
 };
 struct figure figure_of(int row, enum distance distance);
 
-enum verdict { NO_TARGET, NO_FIGURE, TOO_FEW, MET, NOT_MET };
+enum verdict { NO_TARGET, NO_FIGURE, TOO_FEW, DISTURBED, MET, NOT_MET };
 struct judged {
 	enum verdict verdict;
 	int disturbed;

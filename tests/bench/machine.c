@@ -10,6 +10,7 @@
 
 #define SIBLING_BELOW_NS 85
 #define NEAR_BELOW_NS    350
+#define FAR_BELOW_NS     5000 /* above, one of the two had no cpu */
 
 const char *const distance_name[DISTANCES] = {"sibling", "near", "far"};
 
@@ -18,7 +19,9 @@ enum distance distance_of(double round_trip_ns)
 {
 	if (round_trip_ns < SIBLING_BELOW_NS)
 		return SIBLING;
-	return round_trip_ns < NEAR_BELOW_NS ? NEAR : FAR;
+	if (round_trip_ns < NEAR_BELOW_NS)
+		return NEAR;
+	return round_trip_ns < FAR_BELOW_NS ? FAR : DISTANCES;
 }
 
 /* What sysfs calls core and package; unknown is -1. */

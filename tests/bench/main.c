@@ -310,9 +310,9 @@ static double row_run(int index, double before)
 	disturbed = is_disturbed(&plan.row[index], &sides, now_ns() - start);
 	value = samples_median(&bench.samples);
 	after = probe_run();
-	if (distance_of(after) != distance || !bench.samples.count ||
+	if (distance == DISTANCES || distance_of(after) != distance || !bench.samples.count ||
 	    (plan.row[index].queue && value <= 0)) {
-		results.discarded[distance]++;
+		results.discarded[distance == DISTANCES ? FAR : distance]++;
 		return after;
 	}
 	if (results.probes[distance] < KEPT_MAX)

@@ -451,6 +451,8 @@ struct judged judge(const struct comparison *comparison, enum distance distance)
 		judged.verdict = NO_TARGET;
 	else if (runs < ENOUGH)
 		judged.verdict = TOO_FEW;
+	else if (judged.disturbed)
+		judged.verdict = DISTURBED;
 	else
 		judged.verdict =
 			(comparison->at_most ? held <= target : held >= target) ? MET : NOT_MET;

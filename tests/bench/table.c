@@ -5,11 +5,9 @@
 #include <stdio.h>
 #include <sys/utsname.h>
 
-static const char *const verdict_text[] = {[NO_TARGET] = "",
-					   [NO_FIGURE] = "",
-					   [TOO_FEW] = "too few runs",
-					   [MET] = "met",
-					   [NOT_MET] = "NOT"};
+static const char *const verdict_text[] = {
+	[NO_TARGET] = "",          [NO_FIGURE] = "", [TOO_FEW] = "too few runs",
+	[DISTURBED] = "disturbed", [MET] = "met",    [NOT_MET] = "NOT"};
 
 static int digits(double value)
 {
@@ -37,8 +35,6 @@ static void print_judged(const struct comparison *comparison, enum distance dist
 		printf(" %s %-4g  %s",
 		       comparison->at_most ? "<=" : ">=", comparison->target[distance],
 		       verdict_text[judged.verdict]);
-	if (judged.disturbed && judged.verdict > TOO_FEW)
-		printf(" ~");
 }
 
 static void print_row(int index, enum distance distance)
