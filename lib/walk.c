@@ -118,6 +118,8 @@ static int overtaken(struct shr_walk *walk)
 /* Words of the ring, read many at a time. */
 struct words {
 	uint64_t from, have; /* index and bytes of what is in word[] */
+	uint64_t last;	     /* position of the record that find_tail() passed last */
+	int passed;	     /* it has */
 	uint64_t word[WORDS];
 };
 
@@ -164,12 +166,17 @@ static int find_tail(struct shr_walk *walk, struct words *words)
 	int moved = 0, err;
 
 	words->have = 0;
+	words->passed = 0;
 	while (walk->at - start <= walk->view.capacity && moved < MOVED_TRIES) {
 		err = word_at(walk, words, &word);
 		if (err)
 			return err;
 		total = ring_record_total(&walk->view, walk->at, word);
 		if (total) {
+			if (WORD_STATE(word) == WORD_READY) {
+				words->last = walk->at;
+				words->passed = 1;
+			}
 			walk->at += total;
 			continue;
 		}
@@ -204,7 +211,22 @@ static int find_tail(struct shr_walk *walk, struct words *words)
 	return err < 0 ? err : 0;
 }
 
-static int read_tail(struct shr_walk *walk, uint64_t *tail)
+/* The number behind the record that was passed last; 0: that is overwritten by now. */
+static int read_number_behind(const struct shr_walk *walk, const struct words *words,
+			      uint64_t *sequence)
+{
+	uint64_t number, reclaim;
+	int err = inspect_read_u64(walk->inspect, &number,
+				   data_offset(walk, words->last) + walk->view.sequence_at);
+
+	if (!err)
+		err = ring_number_now(walk, &reclaim, offsetof(struct shm_ring, reclaim));
+	*sequence = !err && (int64_t)(words->last - reclaim) >= 0 ? number + 1 : 0;
+	return err;
+}
+
+/* @sequence, if not NULL: of the record that will be there, as far as that is known by it. */
+static int read_tail(struct shr_walk *walk, uint64_t *tail, uint64_t *sequence)
 {
 	struct words *words;
 	uint64_t hint;
@@ -226,11 +248,13 @@ static int read_tail(struct shr_walk *walk, uint64_t *tail)
 	if (!words)
 		return shr_fail(ENOMEM, "out of memory");
 	err = find_tail(walk, words);
-	free(words);
 	if (err == -EAGAIN) /* likewise */
 		err = 0;
 	if (!err)
 		*tail = walk->at;
+	if (!err && sequence && words->passed && walk->view.sequence_at)
+		err = read_number_behind(walk, words, sequence);
+	free(words);
 	return err;
 }
 
@@ -294,7 +318,7 @@ int shr_inspect_ring(const struct shr_inspect *inspect, uint32_t index,
 		     struct shr_ring_status *status)
 {
 	struct shr_ring_status own = {0};
-	uint64_t producer = 0, consumer = 0, lock = 0, take_lock = 0;
+	uint64_t producer = 0, consumer = 0, lock = 0, take_lock = 0, behind = 0;
 	const struct number fields[] = {
 		{&producer, offsetof(struct shm_ring, producer)},
 		{&own.reclaim, offsetof(struct shm_ring, reclaim)},
@@ -310,7 +334,7 @@ int shr_inspect_ring(const struct shr_inspect *inspect, uint32_t index,
 	if (!err)
 		err = read_numbers(&walk, fields, sizeof(fields) / sizeof(fields[0]));
 	if (!err)
-		err = read_tail(&walk, &own.tail);
+		err = read_tail(&walk, &own.tail, &behind);
 	if (!err)
 		err = read_evictions(&walk, &own.evicted);
 	if (err)
@@ -343,6 +367,8 @@ int shr_inspect_ring(const struct shr_inspect *inspect, uint32_t index,
 	own.consumer = ROLE_MEMBER(consumer);
 	own.consumer_takeovers = ROLE_TAKEOVERS(consumer);
 	own.lock_repairs = (lock >> 16 & 0xffff) + (take_lock >> 16 & 0xffff);
+	if (own.sequence < behind) /* a single producer says it now and then */
+		own.sequence = behind;
 	if (!walk.view.sequence_at)
 		own.sequence = 0;
 	if (!walk.view.token_at)
@@ -458,7 +484,7 @@ int shr_walk_open(struct shr_walk **result, const struct shr_inspect *inspect, u
 		return shr_fail(ENOMEM, "out of memory");
 	err = view_open(walk, inspect, index);
 	if (!err && start == SHR_WALK_NEW)
-		err = read_tail(walk, &walk->at);
+		err = read_tail(walk, &walk->at, NULL);
 	else if (!err)
 		err = ring_number(walk, &walk->at, offsetof(struct shm_ring, reclaim));
 	if (!err && start == SHR_WALK_UNREAD)
