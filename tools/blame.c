@@ -33,8 +33,23 @@ static void put_member(const struct shr_inspect *inspect, const struct style *st
 	       name_of_member_state(member.state), PLAIN(style));
 }
 
+/* Which cursor of a ring that has several is it? */
+static int find_gate(const struct shr_inspect *inspect, uint32_t index, uint32_t places,
+		     const struct shr_blame *blame, struct shr_cursor_info *cursor)
+{
+	if (blame->what != SHR_BLAME_CONSUMER || places < 2)
+		return 0;
+	for (uint32_t i = 0; i < places; i++)
+		if (!shr_inspect_cursor(inspect, index, i, cursor) &&
+		    !(cursor->flags & SHR_CURSOR_LOSSY) && cursor->position == blame->position &&
+		    cursor->member == blame->member)
+			return 1;
+	return 0;
+}
+
 static void blame_text(const struct shr_inspect *inspect, const struct style *style,
-		       const char *object, const struct shr_blame *blame)
+		       const char *object, const struct shr_blame *blame,
+		       const struct shr_cursor_info *gate)
 {
 	fputs(BOLD(style), stdout);
 	text_string(stdout, object);
@@ -43,9 +58,14 @@ static void blame_text(const struct shr_inspect *inspect, const struct style *st
 	case SHR_BLAME_CONSUMER:
 		printf("full, %" PRIu64 " bytes unread from position %" PRIu64 ": waits for ",
 		       blame->unread, blame->position);
+		if (gate) {
+			fputs("cursor ", stdout);
+			text_string(stdout, gate->name);
+			fputs(blame->member ? ", " : ", which nobody has open", stdout);
+		}
 		if (blame->member)
 			put_member(inspect, style, blame->member);
-		else
+		else if (!gate)
 			fputs("a consumer, and there is none", stdout);
 		break;
 	case SHR_BLAME_RECORD:
@@ -60,12 +80,15 @@ static void blame_text(const struct shr_inspect *inspect, const struct style *st
 	printf(", for at least %.1f s\n", LOOK_NS / 1e9);
 }
 
-static json_t *blame_json(const char *object, const struct shr_blame *blame)
+static json_t *blame_json(const char *object, const struct shr_blame *blame,
+			  const struct shr_cursor_info *gate)
 {
 	json_t *json = json_object();
 
 	json_put_bytes(json, "object", object);
 	json_put(json, "what", json_string(name_of_blame(blame->what)));
+	if (gate)
+		json_put_bytes(json, "cursor", gate->name);
 	json_put(json, "member", json_integer(blame->member));
 	json_put(json, "position", json_u64(blame->position));
 	json_put(json, "unread_bytes", json_u64(blame->unread));
@@ -111,14 +134,17 @@ static int tell(const struct shr_inspect *inspect, const struct style *style, co
 		}
 		for (int j = 0; j < second->count[i]; j++) {
 			const struct shr_blame *blame = &second->blame[i][j];
+			struct shr_cursor_info cursor, *gate = NULL;
 
 			if (!stays(blame, first->blame[i], first->count[i]))
 				continue;
 			told++;
+			if (find_gate(inspect, i, object.ring.cursors, blame, &cursor))
+				gate = &cursor;
 			if (style->format == FORMAT_TEXT)
-				blame_text(inspect, style, object.name, blame);
+				blame_text(inspect, style, object.name, blame, gate);
 			else
-				json_array_append_new(list, blame_json(object.name, blame));
+				json_array_append_new(list, blame_json(object.name, blame, gate));
 		}
 	}
 	if (!told && !result && style->format == FORMAT_TEXT)
