@@ -65,11 +65,12 @@ static void make_quote(struct quote *quote, uint64_t number)
 	quote->size = (uint32_t)(number % 9 + 1) * 100;
 }
 
-/* The ring is full: of which gate? The one with the most unread. */
+/* The ring is full: who is waited for? The gate with the most unread. */
 static void tell_slowest(const struct shr_ring *ring)
 {
 	struct shr_cursor_info info, slowest = {0};
 	struct shr_ring_status status;
+	struct shr_member_info owner;
 	uint64_t most = 0;
 
 	if (shr_ring_stat(ring, &status))
@@ -81,8 +82,11 @@ static void tell_slowest(const struct shr_ring *ring)
 		most = status.tail - info.position;
 		slowest = info;
 	}
-	feed_complain("full, waits for %s, %s", slowest.name,
-		      slowest.member ? "which is open" : "which nobody has open");
+	if (slowest.member && !shr_member_get(shr_ring_segment(ring), slowest.member, &owner))
+		feed_complain("full, waits for %s, pid %" PRIu32 ", %s", slowest.name, owner.pid,
+			      owner.state == SHR_MEMBER_ALIVE ? "which lives" : "which is dead");
+	else
+		feed_complain("full, waits for %s, which nobody has open", slowest.name);
 }
 
 static int send_quote(struct shr_ring *ring, struct shr_producer *producer,
