@@ -427,7 +427,8 @@ int shr_inspect_blame(const struct shr_inspect *inspect, uint32_t index, struct 
 		return err;
 	unread = status.tail - status.position;
 	room = status.reclaim + view->capacity - status.tail;
-	if (view->ahead) /* what producers may clean is room, too */
+	/* What producers may clean is room, too. In the first lap there is less history. */
+	if (view->ahead && (int64_t)(status.position - view->history - status.reclaim) > 0)
 		room = status.position - view->history + view->capacity - status.tail;
 	if (!view->single && lock & 0xffff)
 		count = blame_add(blame, most, count,

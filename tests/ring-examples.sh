@@ -10,7 +10,7 @@ trap 'exit 1' HUP INT TERM
 limit='timeout 20'
 TZ=UTC
 export TZ
-echo 1..68
+echo 1..69
 n=0
 
 case_is() { # description, got, wanted
@@ -189,6 +189,13 @@ case_is "the gate is killed, and the sender goes on" "$killed $? $(cat "$tmp/sen
 case_is "the gate went with its process, and that is counted" \
 	"$(dump -o json info "$name" | jq -c '.objects[0].ring | [.evicted, .sequence, .cursors]'), $(members)" \
 	'["1","10002",[]], 1 of 32 slots; died without detaching: 1'
+
+anew
+send -b 4096 -n 1 -e 0 >/dev/null
+watch audit -d -f oldest -n 1 >/dev/null
+send -n 50 -e 0 >/dev/null
+case_is "a ring that is half full in its first lap is not" "$(dump blame "$name")" \
+	"nobody holds up a ring; for mutexes see locks"
 
 # A durable one is waited for, whoever is killed, and misses nothing.
 anew
