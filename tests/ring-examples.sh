@@ -10,7 +10,7 @@ trap 'exit 1' HUP INT TERM
 limit='timeout 20'
 TZ=UTC
 export TZ
-echo 1..69
+echo 1..70
 n=0
 
 case_is() { # description, got, wanted
@@ -510,3 +510,16 @@ case_is "help" "$(for i in feed jobs blackbox; do $limit ./$i --help | head -n 1
 	"usage: feed send SEGMENT [-n N] [-e US] [-b RING_BYTES]
 usage: jobs put SEGMENT TEXT...
 usage: blackbox run SEGMENT [-b RING_BYTES] [N]"
+
+# The examples of the man page, each in a function
+{
+	echo '#include <shmring/shmring.h>
+#include <err.h>
+extern struct shr_ring *ring;
+void show(const struct shr_record *);
+void work(const struct shr_record *);'
+	awk '/^\.Bd -literal/ { print "void example_" ++count "(void); void example_" count "(void) {"; on = 1; next }
+		/^\.Ed/ && on { print "}"; on = 0 } on { gsub(/\\e/, "\\"); print }' "${top_srcdir:-.}/lib/shmring-ring.7"
+} >"$tmp/page.c"
+case_is "the examples of shmring-ring(7) compile" "$(grep -c '^void example' "$tmp/page.c") $(
+	${CC:-cc} -std=c11 -Wall -Wextra -Werror -fsyntax-only -I"${top_srcdir:-.}/include" "$tmp/page.c" 2>&1)" "3 "
