@@ -10,7 +10,7 @@ trap 'exit 1' HUP INT TERM
 limit='timeout 20'
 TZ=UTC
 export TZ
-echo 1..70
+echo 1..71
 n=0
 
 case_is() { # description, got, wanted
@@ -165,6 +165,19 @@ case_is "a cursor is removed" "$(said ./feed watch "$name" audit --remove; said 
 	"0
 feed: the ring has no cursor named audit
 1"
+
+anew
+send -n 3 -e 0 >/dev/null
+start ./shmring-dump follow -n 1 -c 3 "$name" >"$tmp/follow" 2>&1
+follower=$!
+await lines "$tmp/follow" 1
+send -n 2 -e 0 >/dev/null
+ended $follower
+case_is "followed by who has no cursor" "$? $(mask <"$tmp/follow")" \
+'0 ring @96 #3 T: price=100.375 size=400 symbol="EURUSD"
+ring @144 #4 T: price=100.5 size=500 symbol="USDJPY"
+ring @192 #5 T: price=100.625 size=600 symbol="GBPUSD"
+shmring-dump: 3 records shown, 0 bytes lost'
 
 # A gate that is stopped holds the sender up, until it is killed.
 anew
