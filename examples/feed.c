@@ -117,8 +117,11 @@ static int send_quotes(const struct arguments *a, struct shr_ring *ring,
 		make_quote(&quote, status.sequence + sent); /* as the ring will number it */
 		err = send_quote(ring, producer, &quote);
 		sent += !err;
-		if (a->every_us && !err)
-			nanosleep(&pause, NULL);
+		if (!a->every_us || err)
+			continue;
+		/* Who never waits for room does not see that the file was removed. */
+		nanosleep(&pause, NULL);
+		err = shr_segment_check(shr_ring_segment(ring));
 	}
 	printf("sent %" PRIu64 " quotes from #%" PRIu64 " on\n", sent, status.sequence);
 	return err && !feed_stopped ? feed_complain("%s", shr_last_error()) : 0;

@@ -178,6 +178,8 @@ static int show(const char *name)
 		err = shr_ring_stat(ring, &status);
 	if (err)
 		complain("%s", shr_last_error());
+	else if (!status.sequence)
+		err = complain("%s is no queue of jobs: nothing is numbered there", name);
 	else
 		printf("put %" PRIu64 ", done %" PRIu64 ", taken again %" PRIu64 ", oldest %s\n",
 		       status.sequence - 1, status.acked, status.redelivered,

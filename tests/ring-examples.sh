@@ -10,7 +10,7 @@ trap 'exit 1' HUP INT TERM
 limit='timeout 20'
 TZ=UTC
 export TZ
-echo 1..71
+echo 1..73
 n=0
 
 case_is() { # description, got, wanted
@@ -320,8 +320,10 @@ i=0 killed=
 while [ $i -lt 8 ]; do
 	i=$((i + 1))
 	start ./feed archive "$name" "$tmp/archive" >"$tmp/out" 2>&1
+	killee=$!
+	await grep -q behind "$tmp/out"
 	sleep "0.0$(random)"
-	end KILL $!
+	end KILL $killee
 	killed="$killed$? "
 done
 start ./feed archive "$name" "$tmp/archive" >"$tmp/out" 2>&1
@@ -333,6 +335,17 @@ end TERM $last
 case_is "an archive killed 8 times has each quote once, or counts it lost" "$killed$? $(archived)" \
 	"137 137 137 137 137 137 137 137 0 1000001"
 echo "# $(awk '{ lost += $8 } END { print lost + 0 }' "$tmp/archive") of 1000001 lost while no archive was there"
+start ./feed send "$name" -e 1000 >"$tmp/sent" 2>"$tmp/err"
+sender=$!
+start ./feed watch "$name" me >"$tmp/screen" 2>&1
+watcher=$!
+await lines "$tmp/screen" 1
+anew
+ended $sender
+status=$?
+ended $watcher
+case_is "the segment is removed: sender and watcher end, and say so" "$status $? $(cat "$tmp/err") $(tail -n 1 "$tmp/screen")" \
+	"1 1 feed: the segment is obsolete: it was unlinked or replaced feed: the segment is obsolete: it was unlinked or replaced"
 case_is "feed: bad options" "$(bad ./feed; bad ./feed send; bad ./feed send a b; bad ./feed watch a
 	bad ./feed archive a; bad ./feed nothing a; bad ./feed watch a b --from=yesterday; bad ./feed send a -n x)" \
 	"$(for i in 1 2 3 4 5 6 7 8; do echo "usage: feed"; echo 2; done)"
@@ -514,6 +527,9 @@ case_is "the death of the one before is seen" "$(dump info "$name" | mask | sed 
 	"     1  died     pid P  blackbox as recorder
 ring ring: struct event, single producer, overwrite, numbered, timed
   producer     nobody; died and replaced: 1"
+case_is "nor is it a queue" "$(said ./jobs show "$name")" \
+	"jobs: the records are untyped here, event in the segment
+1"
 case_is "a feed is not a box" "$(said ./feed watch "$name" me)" \
 	"feed: the records are quote here, event in the segment
 1"
