@@ -420,6 +420,7 @@ int shr_ring_attach(struct shr_ring **result, struct shr_segment *segment, const
 		       segment->layout.header.members);
 	ring->segment = segment;
 	ring->me = segment->slot == SLOT_NONE ? 0 : segment->slot + 1;
+	ring->schema = theirs;
 	if (schema)
 		ring->min_record = schema->size < theirs->size ? schema->size : theirs->size;
 	ring->tag = RING_TAG;
@@ -444,6 +445,11 @@ int shr_ring_open(struct shr_ring **result, const char *name, const char *mode,
 	if (err)
 		return err;
 	err = shr_ring_attach(result, segment, "ring", object.schema);
+	if (!err && options && object.param[4] >> 32 != (*result)->view.mode) {
+		shr_ring_close(*result);
+		*result = NULL;
+		err = shr_fail(EPROTOTYPE, "the ring is there, and made in another mode");
+	}
 	if (err)
 		shr_segment_detach(segment);
 	else
@@ -472,6 +478,24 @@ int shr_ring_close(struct shr_ring *ring)
 struct shr_segment *shr_ring_segment(const struct shr_ring *ring)
 {
 	return ring->segment;
+}
+
+int shr_ring_get(const struct shr_ring *ring, struct shr_ring_options *options)
+{
+	const struct ring_view *view = &ring->view;
+
+	if (ring->tag != RING_TAG)
+		return shr_fail(ECHILD, HANDLE_CHILD);
+	*options = (struct shr_ring_options){.struct_size = sizeof(*options),
+					     .flags = view->flags,
+					     .mode = view->mode,
+					     .capacity = view->capacity,
+					     .max_record = view->max_record,
+					     .history = view->history,
+					     .schema = ring->schema,
+					     .first_position = view->first_position,
+					     .cursors = view->cursors};
+	return 0;
 }
 
 uint64_t shr_ring_max_record(const struct shr_ring *ring)

@@ -40,6 +40,7 @@ struct shr_ring {
 	struct shr_segment *segment;
 	struct ring_view view;
 	uint64_t min_record;
+	const struct shr_schema *schema; /* the segment's */
 	uint32_t me; /* member number; 0: observes */
 	_Atomic uint32_t users;
 	_Atomic int64_t looked_ns; /* when a wait last looked whether the file has a name */

@@ -68,8 +68,9 @@ struct shr_cursor;
 /* For shr_ring_options.flags. */
 #define SHR_RING_SINGLE_PRODUCER 1 /* one at a time: no claim lock, faster */
 /*
- * Each record has a number, the next one's is one more: shr_record.sequence. Needed
- * for lossy cursors to tell how many records they lost. 8 bytes a record.
+ * Each record has a number, from 1 on, the next one's is one more (dropped and
+ * skipped ones have theirs, too): shr_record.sequence. Needed for lossy cursors to tell
+ * how many records they lost. 8 bytes a record.
  */
 #define SHR_RING_SEQUENCE 2
 /* Each record has the time of its reservation: shr_record.time_ns. 8 bytes a record. */
@@ -107,7 +108,8 @@ struct shr_ring_options {
 	/*
 	 * Bytes behind the slowest gate that stay readable for tools and observers,
 	 * not available to producers; 0: half the capacity, or less where max_record
-	 * needs it. Of no meaning in overwrite mode: all is history.
+	 * needs it. In the first lap, where nothing lies behind, it is available. Of no
+	 * meaning in overwrite mode: all is history.
 	 */
 	uint64_t history;
 	const struct shr_schema *schema; /* of the records; NULL: untyped */
@@ -147,11 +149,12 @@ SHR_API int shr_ring_attach(struct shr_ring **ring, struct shr_segment *segment,
 /*
  * In one call: the segment @name that holds one ring, named "ring". @mode
  * "+<" attaches to it; "+>" creates it if it is absent. With an existing one
- * capacity and the like of @options are not looked at; the schema is.
+ * capacity and the like of @options are not looked at; the schema and the mode are.
  * @segment_options may be NULL. *@ring must be NULL.
  *
  * Returns:  0, or what shr_segment_create(), shr_segment_attach() and
- *           shr_ring_attach() say
+ *           shr_ring_attach() say; -EPROTOTYPE if it is of another mode, and
+ *           @options are not NULL
  * Since:    0.1
  */
 SHR_API int shr_ring_open(struct shr_ring **ring, const char *name, const char *mode,
@@ -166,6 +169,9 @@ SHR_API int shr_ring_close(struct shr_ring *ring);
 
 /* The segment that the ring lies in. Since 0.1. */
 SHR_API struct shr_segment *shr_ring_segment(const struct shr_ring *ring);
+
+/* How the ring was made: defaults filled in, the schema its own. -ECHILD. Since 0.1. */
+SHR_API int shr_ring_get(const struct shr_ring *ring, struct shr_ring_options *options);
 
 /* Largest payload in bytes. Since 0.1. */
 SHR_API uint64_t shr_ring_max_record(const struct shr_ring *ring);
@@ -206,7 +212,8 @@ SHR_API int shr_ring_stat(const struct shr_ring *ring, struct shr_ring_status *s
 struct shr_cursor_info {
 	char name[SHR_CURSOR_NAME_MAX + 1];
 	uint32_t flags;	     /* SHR_CURSOR_LOSSY, SHR_CURSOR_DURABLE */
-	uint32_t member;     /* number of its owner, 0 if it has none */
+	/* Number of its owner, 0: none. A dead one's stays until its death is proven. */
+	uint32_t member;
 	uint64_t position;   /* released all below */
 	uint64_t delivered;  /* been given all below */
 	uint64_t skipped;    /* records reserved and never committed, passed over */
@@ -301,7 +308,8 @@ SHR_API int shr_producer_abort(struct shr_producer *producer);
  * Returns:  as reserve, but for -EAGAIN: -ETIMEDOUT, -EINTR a signal came
  *           while it slept. One that comes just before is not seen: who waits
  *           for signals waits in slices. A plain rm of the segment's file is
- *           -ESTALE after about a second of waits.
+ *           -ESTALE after about a second of waits; who never waits calls
+ *           shr_segment_check() now and then.
  * Since:    0.1
  */
 SHR_API int shr_producer_reserve_until(struct shr_producer *producer, size_t size, void **payload,
@@ -353,7 +361,8 @@ struct shr_record {
 	 * Records between the one that this cursor was given before and this one which
 	 * it does not get: dropped, or overwritten (skipped ones among these). Exact in
 	 * rings with a sequence; in others an observer gets 1 for "some", and the bytes
-	 * from shr_cursor_get().
+	 * from shr_cursor_get(). 0 in the first one of a new cursor: what was before it
+	 * joined is not its loss (sequence - 1 tells how many).
 	 */
 	uint64_t lost;
 };
@@ -367,6 +376,7 @@ struct shr_cursor {
 	uint64_t skips;	  /* passed over since the last release */
 	uint64_t reclaim; /* oldest position kept */
 	uint64_t history;
+	uint64_t stride; /* bytes that the last record took */
 	shr_word_ *shared_position; /* what is released, for everybody */
 	shr_word_ *shared_delivered;
 };
@@ -408,7 +418,8 @@ struct shr_cursor_options {
  *                 -EOPNOTSUPP  the ring has no sequence (lossy) or no time
  *                 -ERANGE  @position is not in the ring any more
  *                 -ESTALE  @epoch is another one
- *                 -EINVAL  @position is not between two records, options, name
+ *                 -EINVAL  @position is not between two records, or beyond the
+ *                          newest; options; name
  *                 -EROFS   an observer's ring opens only observers
  *                 -EAGAIN  producers clean faster than one can join: again
  *                 -EPROTO, -EBADMSG
@@ -640,9 +651,9 @@ SHR_API inline int shr_producer_commit(struct shr_producer *producer)
  */
 SHR_API inline int shr_cursor_next(struct shr_cursor *cursor, struct shr_record *record)
 {
-	uint64_t index = cursor->next & cursor->mask, word, size, total;
+	uint64_t next = cursor->next, index = next & cursor->mask, word, size, total;
 
-	if (SHR_LIKELY_((int64_t)(cursor->again - cursor->next) <= 0 && cursor->data != NULL)) {
+	if (SHR_LIKELY_((int64_t)(cursor->again - next) <= 0 && cursor->data != NULL)) {
 		/* next:A. Acquire: READY before payload. Pairs with commit:A. */
 		word = __atomic_load_n((shr_word_ *)(void *)(cursor->data + index),
 				       __ATOMIC_ACQUIRE);
@@ -652,15 +663,23 @@ SHR_API inline int shr_cursor_next(struct shr_cursor *cursor, struct shr_record 
 				size <= cursor->max_record && index + total <= cursor->mask + 1)) {
 			record->payload = cursor->data + index + 8;
 			record->size = (size_t)size;
-			record->position = cursor->next;
+			record->position = next;
 			record->type = (uint16_t)(word >> 32);
 			record->flags = 0;
 			record->member = (uint16_t)(word >> 52 & 1023);
 			record->deliveries = 0;
 			record->sequence = record->time_ns = record->lost = 0;
-			cursor->next += total;
+			/*
+			 * Most records are as long as the last one: guess that, so that the
+			 * cpu looks for the next one before it has read how long this one is.
+			 */
+			if (SHR_LIKELY_(total == cursor->stride))
+				next += *(volatile uint64_t *)&cursor->stride;
+			else
+				next += cursor->stride = total;
+			cursor->next = next;
 			/* Relaxed: for who comes after this process, or only looks. */
-			__atomic_store_n(cursor->shared_delivered, cursor->next, __ATOMIC_RELAXED);
+			__atomic_store_n(cursor->shared_delivered, next, __ATOMIC_RELAXED);
 			return 0;
 		}
 	}
