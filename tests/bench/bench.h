@@ -82,8 +82,11 @@ struct bench {
 	struct samples samples;
 	struct shr_segment *segment;
 	struct shr_ring *single, *several, *alone, *ping, *pong;
+	struct shr_ring *brief, *numbered, *jobs, *both;
 	struct shr_producer *to_single, *to_several, *to_alone, *to_peer;
+	struct shr_producer *to_brief, *to_numbered, *to_jobs, *to_both;
 	struct shr_cursor *from_single, *from_several, *from_alone, *from_peer;
+	struct shr_cursor *from_brief, *from_numbered, *from_jobs, *from_both, *also_from_both;
 	struct shr_mutex *mutex;
 	struct shr_event *event;
 	const char *big; /* name of a segment with a big ring, or NULL */
@@ -168,7 +171,8 @@ extern const struct queue raw_queues[], our_queues[];
 enum { RAW_IDEAL, RAW_DIRTY, RAW_DIRTY_KNOWN };
 enum {
 	OUR_INLINE, OUR_CALLS, OUR_BATCH, OUR_INLINE_KNOWN, OUR_CALLS_KNOWN, OUR_BATCH_KNOWN,
-	OUR_SHARED, OUR_SHARED_BATCH, OUR_SEVERAL, OUR_SEVERAL_BATCH, OUR_ALONE, OUR_ALONE_CALLS
+	OUR_SHARED, OUR_SHARED_BATCH, OUR_SEVERAL, OUR_SEVERAL_BATCH, OUR_ALONE, OUR_ALONE_CALLS,
+	OUR_BRIEF, OUR_NUMBERED, OUR_QUEUE, OUR_BOTH
 };
 
 /* --- rows.c --- */

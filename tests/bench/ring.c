@@ -137,6 +137,30 @@ ON(alone, plain)
 BATCHES_ON(single)
 BATCHES_ON(several)
 
+ON(brief, ring)
+ON(numbered, ring)
+ON(jobs, ring)
+ON(both, ring)
+
+/* One process with two gates: a record counts when both have had it. */
+static ALWAYS int both_pop(void *object, void *buffer, size_t size)
+{
+	struct bench *bench = object;
+	uint64_t other[MESSAGE_MAX / 8];
+
+	if (!ring_pop(bench->from_both, buffer, size))
+		return 0;
+	if (!ring_pop(bench->also_from_both, other, size))
+		die_plain("a record is there for one gate only");
+	if (memcmp(other, buffer, size))
+		die_plain("two gates were given two records");
+	return 1;
+}
+
+QUEUE_EACH_ANY(brief, brief_ring_push, brief_ring_pop, 0)
+QUEUE_EACH_ANY(numbered, numbered_ring_push, numbered_ring_pop, 0)
+QUEUE_EACH_ANY(jobs, jobs_ring_push, jobs_ring_pop, 0)
+QUEUE_EACH_ANY(both, both_ring_push, both_pop, 0)
 QUEUE_EACH_ANY(single, single_ring_push, single_ring_pop, 0)
 QUEUE_EACH_ANY(plain, single_plain_push, single_plain_pop, 0)
 QUEUE_BATCHES_ANY(batch, single_batch_push, single_batch_pop, 0)
@@ -170,6 +194,10 @@ const struct queue our_queues[] = {
 	[OUR_ALONE_CALLS] = {.name = "shmring, plain calls",
 			     .style = STYLE_CALLS,
 			     .pair = alone_plain_pair},
+	[OUR_BRIEF] = OURS("shmring, inline, history of 1/32", STYLE_INLINE, 0, brief),
+	[OUR_NUMBERED] = OURS("shmring, inline, numbered", STYLE_INLINE, 0, numbered),
+	[OUR_QUEUE] = OURS("shmring, inline, queue", STYLE_INLINE, 0, jobs),
+	[OUR_BOTH] = OURS("shmring, inline, to two gates, each", STYLE_INLINE, 0, both),
 	{.name = NULL},
 };
 
@@ -306,12 +334,17 @@ void trip_asleep_peer(struct bench *bench)
 
 static const struct {
 	const char *name;
-	uint32_t flags;
-} kinds[] = {{"single", SHR_RING_SINGLE_PRODUCER},
-	     {"several", 0},
-	     {"alone", SHR_RING_SINGLE_PRODUCER},
-	     {"ping", SHR_RING_SINGLE_PRODUCER},
-	     {"pong", SHR_RING_SINGLE_PRODUCER}};
+	uint32_t flags, mode, cursors;
+	uint64_t history;
+} kinds[] = {{"single", SHR_RING_SINGLE_PRODUCER, 0, 0, 0},
+	     {"several", 0, 0, 0, 0},
+	     {"alone", SHR_RING_SINGLE_PRODUCER, 0, 0, 0},
+	     {"ping", SHR_RING_SINGLE_PRODUCER, 0, 0, 0},
+	     {"pong", SHR_RING_SINGLE_PRODUCER, 0, 0, 0},
+	     {"brief", SHR_RING_SINGLE_PRODUCER, 0, 0, RING_BYTES / 32},
+	     {"numbered", SHR_RING_SINGLE_PRODUCER | SHR_RING_SEQUENCE, 0, 0, 0},
+	     {"jobs", SHR_RING_SINGLE_PRODUCER, SHR_RING_QUEUE, 0, 0},
+	     {"both", SHR_RING_SINGLE_PRODUCER | SHR_RING_NO_DEFAULT, 0, 2, 0}};
 #define KINDS ((int)(sizeof(kinds) / sizeof(kinds[0])))
 
 void rings_create(struct bench *bench, const char *name)
@@ -322,6 +355,9 @@ void rings_create(struct bench *bench, const char *name)
 	for (int i = 0; i < KINDS; i++) {
 		struct shr_ring_options ring = {.struct_size = sizeof(ring),
 						.flags = kinds[i].flags,
+						.mode = kinds[i].mode,
+						.cursors = kinds[i].cursors,
+						.history = kinds[i].history,
 						.capacity = RING_BYTES,
 						.max_record = MESSAGE_MAX};
 
@@ -345,6 +381,17 @@ static struct shr_producer *producer_of(struct shr_ring *ring)
 	return producer;
 }
 
+static struct shr_cursor *gate_of(struct shr_ring *ring, const char *name)
+{
+	struct shr_cursor_options options = {.struct_size = sizeof(options),
+					     .flags = SHR_CURSOR_CREATE | SHR_CURSOR_DURABLE};
+	struct shr_cursor *cursor = NULL;
+
+	if (shr_cursor_open_with(&cursor, ring, name, &options))
+		die("open a gate");
+	return cursor;
+}
+
 static struct shr_cursor *cursor_of(struct shr_ring *ring)
 {
 	struct shr_cursor *cursor = NULL;
@@ -358,7 +405,8 @@ void rings_open(struct bench *bench, const char *name, int producer)
 {
 	struct shr_segment_options options = {.struct_size = sizeof(options), .role = "producer"};
 	struct shr_ring **rings[] = {&bench->single, &bench->several, &bench->alone, &bench->ping,
-				     &bench->pong};
+				     &bench->pong,   &bench->brief,   &bench->numbered, &bench->jobs,
+				     &bench->both};
 
 	if (producer >= 0 && shr_segment_attach(&bench->segment, name, &options))
 		die("attach to the segment");
@@ -373,11 +421,21 @@ void rings_open(struct bench *bench, const char *name, int producer)
 		bench->from_several = cursor_of(bench->several);
 		bench->from_alone = cursor_of(bench->alone);
 		bench->to_alone = producer_of(bench->alone);
+		bench->from_brief = cursor_of(bench->brief);
+		bench->from_numbered = cursor_of(bench->numbered);
+		bench->from_jobs = cursor_of(bench->jobs);
+		bench->from_both = gate_of(bench->both, "one");
+		bench->also_from_both = gate_of(bench->both, "another");
 	} else {
 		bench->to_several = producer_of(bench->several);
 	}
-	if (producer == 0)
+	if (producer == 0) {
 		bench->to_single = producer_of(bench->single);
+		bench->to_brief = producer_of(bench->brief);
+		bench->to_numbered = producer_of(bench->numbered);
+		bench->to_jobs = producer_of(bench->jobs);
+		bench->to_both = producer_of(bench->both);
+	}
 	if (producer <= 0) {
 		bench->to_peer = producer_of(producer < 0 ? bench->ping : bench->pong);
 		bench->from_peer = cursor_of(producer < 0 ? bench->pong : bench->ping);

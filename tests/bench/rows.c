@@ -164,10 +164,20 @@ static void one_way_rows(size_t size, const char *group)
 		one_way_target(own_row(row, &our_queues[by_style[style]]), (enum style)style, size,
 			       ideal, dirty);
 	if (size == 64) {
+		int inline_64 = plan.rows - STYLES + STYLE_INLINE;
 		int several = own_row(row, &our_queues[OUR_SHARED]);
 		int batch = own_row(row, &our_queues[OUR_SHARED_BATCH]);
 
 		dirty_64 = dirty;
+		for (int i = OUR_BRIEF; i <= OUR_BOTH; i++) {
+			int kind = own_row(row, &our_queues[i]);
+
+			compare((struct comparison){.of = kind,
+						    .to = inline_64,
+						    .at = kind,
+						    .target = {[NEAR] = i == OUR_BOTH ? 0.4 : 0,
+							       [FAR] = i == OUR_BOTH ? 0.4 : 0}});
+		}
 		compare((struct comparison){.of = several, .to = dirty, .at = several});
 		compare((struct comparison){
 			.of = batch, .to = dirty, .at = batch, .target = BOTH(0.65)});
@@ -364,10 +374,6 @@ void plan_make(struct bench *bench)
 	}
 	several_rows(2, "2 to 1, 64 bytes");
 	several_rows(4, "4 to 1, 64 bytes");
-	/*
-	 * Broadcast comes here: its readers are helpers (crew_call() runs row.peer in
-	 * as many processes as row.producers), its target is 0.4 of our inline row.
-	 */
 	alone_rows(8, "one thread, write and read, 8 bytes");
 	alone_rows(64, "one thread, write and read, 64 bytes");
 	trip_rows();
