@@ -4,7 +4,7 @@
  * ring (its lines, cursors, records), while producers, consumers, workers,
  * observers, openers and inspectors use it, of every mode and kind, and some of them
  * are killed. Each call must return, soon, what ring.h says that it may return;
- * nobody may die of it. Behind each mapping of the ring lies a page that nobody may
+ * nobody may die of it. Beside each mapping of the ring lie pages that nobody may
  * touch.
  *
  * What is never scribbled: the constant part of the segment, which is checked when
@@ -109,23 +109,25 @@ static const int nothing[] = {0};
 #define CALL(call, may) (in(#call), out((call), (may)))
 #define SHORTLY shr_deadline_ns(1000000 + (int64_t)below(20000000))
 
-/* A page behind each mapping of the segment that is the end of whoever goes there. */
-static void guard(void)
+#define PAGE ((size_t)4096)
+
+/*
+ * In the place of mmap(2): before and behind each map of a file lies a page that is
+ * the end of whoever goes there.
+ */
+void *__real_mmap(void *address, size_t size, int prot, int flags, int fd, off_t offset);
+void *__wrap_mmap(void *address, size_t size, int prot, int flags, int fd, off_t offset);
+void *__wrap_mmap(void *address, size_t size, int prot, int flags, int fd, off_t offset)
 {
-	FILE *maps = fopen("/proc/self/maps", "re");
-	char line[512];
+	size_t pages = (size + PAGE - 1) & ~(PAGE - 1);
+	uint8_t *around;
 
-	while (maps && fgets(line, sizeof(line), maps)) {
-		unsigned long from, to;
-
-		if (!strstr(line, name + 1) || sscanf(line, "%lx-%lx", &from, &to) != 2)
-			continue;
-		mmap((void *)to, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
-		mmap((void *)(from - 4096), 4096, PROT_NONE,
-		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
-	}
-	if (maps)
-		fclose(maps);
+	if (fd < 0 || address)
+		return __real_mmap(address, size, prot, flags, fd, offset);
+	around = __real_mmap(NULL, pages + 2 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (around == MAP_FAILED)
+		return MAP_FAILED;
+	return __real_mmap(around + PAGE, size, prot, flags | MAP_FIXED, fd, offset);
 }
 
 static struct shr_ring *attach(struct shr_segment **segment, int observe)
@@ -137,7 +139,6 @@ static struct shr_ring *attach(struct shr_segment **segment, int observe)
 	*segment = NULL;
 	if (CALL(shr_segment_attach(segment, name, &options), of_attach))
 		return NULL;
-	guard();
 	CALL(shr_ring_attach(&ring, *segment, "ring", NULL), nothing);
 	return ring;
 }
