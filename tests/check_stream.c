@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* L4, streams: every cursor sees every record; gates are waited for, lossy ones are told. */
+#include <fcntl.h>
 #include <limits.h>
 
+#include "format.h"
 #include "modes.h"
 
 static void setup(void)
@@ -1410,6 +1412,87 @@ START_TEST(a_walk_tells_sequence_time_and_what_is_missing)
 }
 END_TEST
 
+/* As a peer would: at byte @at of the ring that is the first object. */
+static void spoil(uint64_t at, uint64_t word)
+{
+	struct shr_inspect *inspect = inspect_of();
+	struct shr_object_info object;
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+
+	MUST(shr_inspect_object(inspect, 0, &object));
+	ck_assert_int_eq(pwrite(fd, &word, sizeof(word), (off_t)(object.offset + at)), sizeof(word));
+	close(fd);
+	shr_inspect_close(inspect);
+}
+
+/* The last word of the lap says that a PAD is claimed: what is behind it is not the ring's. */
+START_TEST(a_number_behind_the_end_of_the_ring_is_not_read)
+{
+	struct shr_ring_options options = {.struct_size = sizeof(options), .capacity = 4096,
+					   .flags = SHR_RING_SINGLE_PRODUCER | SHR_RING_SEQUENCE};
+	struct shr_object objects[2] = {{0}, {.kind = SHR_OBJECT_BYTES, .name = "behind", .size = 4096}};
+	struct shr_segment *segment = NULL;
+	struct shr_ring_status status = {0};
+	struct shr_cursor_options newest = {.flags = SHR_CURSOR_OBSERVE, .join = SHR_JOIN_NEWEST};
+	struct shr_cursor *cursor;
+	struct shr_ring *ring = NULL;
+	size_t size;
+	void *behind;
+	int err;
+
+	MUST(shr_ring_describe(&objects[0], "ring", &options));
+	MUST(shr_segment_create(&segment, name, objects, 2, NULL));
+	MUST(shr_ring_attach(&ring, segment, "ring", NULL));
+	MUST(shr_segment_bytes(segment, "behind", &behind, &size));
+	memset(behind, 0x77, size);
+	spoil(FORMAT_RING_DATA, WORD_MAKE(WORD_READY, 1, 0, 2040 - 16));
+	spoil(FORMAT_RING_DATA + 2040, WORD_MAKE(WORD_READY, 1, 0, 1024 - 16));
+	spoil(FORMAT_RING_DATA + 3064, WORD_MAKE(WORD_READY, 1, 0, 1024 - 16));
+	spoil(FORMAT_RING_DATA + 4088, WORD_MAKE(WORD_BUSY, 1, WORD_CLAIM_PAD, 0));
+	/* The lap ends there, and the next one is full: impossible, or some tail. */
+	err = shr_ring_stat(ring, &status);
+	ck_assert(err == 0 || err == -EBADMSG);
+	spoil(FORMAT_RING_DATA, 0);
+	spoil(offsetof(struct shm_ring, reclaim), 4088);
+	spoil(offsetof(struct shm_ring, tail), 4088);
+	err = shr_ring_stat(ring, &status);
+	ck_assert(err == 0 || err == -EBADMSG);
+	ck_assert_uint_lt(status.sequence, 1000);
+	err = cursor_try(&cursor, ring, NULL, newest);
+	ck_assert(err == 0 || err == -EBADMSG);
+	if (!err)
+		ck_assert_uint_lt(info_of(cursor).sequence, 1000);
+	shr_cursor_close(cursor);
+	MUST(shr_ring_close(ring));
+	MUST(shr_segment_detach(segment));
+}
+END_TEST
+
+/* It cleans as it releases: a peer that says it is lossy must not send it anywhere. */
+START_TEST(the_only_cursor_is_a_gate_whatever_a_peer_writes)
+{
+	struct shr_ring *ring = ring_make((struct shr_ring_options){
+		.capacity = 4096, .history = 8, .flags = _i ? SHR_RING_SINGLE_PRODUCER : 0});
+	struct shr_producer *producer = producer_of(ring);
+	struct shr_cursor *cursor;
+	struct shr_record record;
+
+	for (uint64_t i = 0; i < 20; i++)
+		put(producer, i, 40);
+	spoil(offsetof(struct shm_ring, cursor[0].mode), CURSOR_USED | CURSOR_DURABLE);
+	cursor = cursor_of(ring);
+	spoil(offsetof(struct shm_ring, reclaim), (uint64_t)1 << 40);
+	for (uint64_t i = 0; i < 20; i++) {
+		ck_assert_uint_eq(get(cursor, &record), i);
+		MUST(shr_cursor_release(cursor));
+	}
+	ck_assert_int_eq(shr_cursor_next(cursor, &record), -EAGAIN);
+	shr_cursor_close(cursor);
+	shr_producer_close(producer);
+	MUST(shr_ring_close(ring));
+}
+END_TEST
+
 START_TEST(unlink_ends_every_kind_of_cursor_after_the_last_record)
 {
 	int kind = _i % KINDS, way = _i / KINDS;
@@ -1463,6 +1546,8 @@ int main(void)
 	tcase_add_loop_test(tc, killed_at_random_no_gate_misses_a_record, 0, VARIANTS);
 	tcase_add_loop_test(tc, killed_gates_never_keep_a_producer, 0, VARIANTS);
 	tcase_add_loop_test(tc, a_walk_tells_sequence_time_and_what_is_missing, 0, 2);
+	tcase_add_test(tc, a_number_behind_the_end_of_the_ring_is_not_read);
+	tcase_add_loop_test(tc, the_only_cursor_is_a_gate_whatever_a_peer_writes, 0, 2);
 	tcase_add_loop_test(tc, unlink_ends_every_kind_of_cursor_after_the_last_record, 0, KINDS * WAYS);
 	suite_add_tcase(suite, tc);
 	return tap_run(suite);
