@@ -395,6 +395,51 @@ START_TEST(a_worker_asleep_is_woken)
 }
 END_TEST
 
+/* Not only at the end of a slice of 100 ms. */
+START_TEST(what_is_given_back_wakes_a_worker_at_once)
+{
+	struct shr_ring *ring = queue_make(1024, variant(_i % VARIANTS), 0);
+	volatile uint32_t *told = shared_page();
+	struct shr_producer *producer = producer_of(ring);
+	int64_t fastest = INT64_MAX, before;
+	struct shr_record record;
+	pid_t pid = fork();
+
+	if (!pid) {
+		struct shr_cursor *waits = worker_of(ring_again());
+
+		for (uint32_t round = 1; round <= 8; round++) {
+			if (!until(&told[0], round))
+				_exit(1);
+			MUST(shr_cursor_next_until(waits, &record, SOON));
+			say(&told[1], round);
+			MUST(shr_cursor_ack(waits, &record));
+		}
+		_exit(0);
+	}
+	for (uint32_t round = 1; round <= 8; round++) {
+		struct shr_cursor *worker = worker_of(ring);
+
+		put(producer, round, 40);
+		ck_assert_uint_eq(get(worker, &record), round);
+		say(&told[0], round);
+		usleep(5000);
+		ck_assert(until_asleep(pid));
+		before = clock_ns();
+		if (_i < VARIANTS)
+			MUST(shr_cursor_nack(worker, &record));
+		shr_cursor_close(worker);
+		ck_assert(until(&told[1], round));
+		if (clock_ns() - before < fastest)
+			fastest = clock_ns() - before;
+	}
+	ck_assert_int_eq(ended(pid), 0);
+	ck_assert_int_lt(fastest, 60000000);
+	shr_producer_close(producer);
+	MUST(shr_ring_close(ring));
+}
+END_TEST
+
 START_TEST(a_queue_has_workers_without_a_name_and_observers)
 {
 	struct shr_ring *ring = queue_make(4096, variant(_i), 0);
@@ -799,6 +844,7 @@ int main(void)
 	tcase_add_loop_test(tc, a_full_queue_is_unblocked_by_what_is_oldest, 0, 2 * VARIANTS);
 	tcase_add_loop_test(tc, a_producer_asleep_is_woken_by_an_ack, 0, VARIANTS);
 	tcase_add_loop_test(tc, a_worker_asleep_is_woken, 0, BYS * WAYS);
+	tcase_add_loop_test(tc, what_is_given_back_wakes_a_worker_at_once, 0, 2 * VARIANTS);
 	tcase_add_loop_test(tc, a_queue_has_workers_without_a_name_and_observers, 0, VARIANTS);
 	tcase_add_loop_test(tc, batches_and_small_buffers, 0, VARIANTS);
 	tcase_add_loop_test(tc, drop_newest_in_a_queue, 0, VARIANTS);

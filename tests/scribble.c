@@ -401,11 +401,14 @@ static uint64_t nonsense(const volatile uint64_t *words, uint64_t at, uint64_t c
 {
 	uint64_t was = words[at];
 
-	switch (below(10)) {
+	switch (below(12)) {
 	case 0:
 		return 0;
 	case 1:
 		return random64();
+	case 10: /* a whole word, but for its length */
+	case 11:
+		return WORD_MAKE(1 + below(7), 1 + below(10), below(2), below((uint32_t)(count - FORMAT_RING_DATA / 8) * 8));
 	case 2:
 		return was ^ (uint64_t)1 << below(64);
 	case 3:
@@ -454,7 +457,11 @@ static void scribble(const struct kind *kind)
 			place = 128 + 32 * (uint64_t)below(below(2) ? 1 : 4) + below(20);
 			break;
 		default:
-			place = lines + random64() % (count - lines);
+			place = random64();
+			if (below(4)) /* where somebody is just now: tail, reclaim, take, a cursor */
+				place = words[(uint64_t[]){1, 16, 82, 129, 130, 161, 193, 225}[below(8)]] / 8 +
+					(below(2) ? 0 : below(64));
+			place = lines + place % (count - lines);
 		}
 		was = words[place];
 		me->calls++;
@@ -476,7 +483,7 @@ static struct kind kind_random(void)
 					.capacity = (uint64_t)256 << below(8),
 					.first_position = (uint64_t)0 - 8 * (uint64_t)below(2000)},
 			    .pause_us = pauses[below(4)],
-			    .restore = below(5),
+			    .restore = 4 - below(5) * below(2),
 			    .where = below(4)};
 	struct shr_ring_options *o = &kind.options;
 
