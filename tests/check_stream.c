@@ -188,6 +188,38 @@ START_TEST(the_slowest_gate_makes_the_ring_full)
 }
 END_TEST
 
+START_TEST(history_behind_the_slowest_gate_stays_readable)
+{
+	struct shr_ring *ring = ring_make((struct shr_ring_options){
+		.capacity = 4096, .history = 2048, .cursors = 2, .flags = variant(_i)});
+	struct shr_producer *producer = producer_of(ring);
+	struct shr_cursor *cursor = cursor_of(ring);
+	struct shr_ring_status status;
+	struct shr_record record;
+	uint64_t sent = 0, full = 0;
+
+	for (int round = 0; round < 2000; round++) {
+		int err = try_put(producer, 1, sent, 16 + (uint32_t)(mix((uint64_t)round) % 100));
+
+		ck_assert(err == 0 || err == -EAGAIN);
+		sent += !err;
+		full += err != 0;
+		status = status_of(ring);
+		if (status.position >= 2048) /* up to the end of the record that lies there */
+			ck_assert_uint_ge(status.position - status.reclaim, 2048 - 144);
+		if (err || round % 7 == 0) {
+			get(cursor, &record);
+			MUST(shr_cursor_release(cursor));
+		}
+	}
+	ck_assert_uint_gt(full, 100);
+	ck_assert_uint_gt(status.reclaim, 2 * 4096);
+	shr_cursor_close(cursor);
+	shr_producer_close(producer);
+	MUST(shr_ring_close(ring));
+}
+END_TEST
+
 /* By release, by close, by removal of the gate in the way, by the death of its owner. */
 enum { BY_RELEASE, BY_CLOSE, BY_REMOVE, BY_EVICTION, BYS };
 #define ROUNDS 8
@@ -1527,6 +1559,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, all_gates_see_all_records_in_one_order, 0, VARIANTS);
 	tcase_add_loop_test(tc, the_slowest_gate_makes_the_ring_full, 0, VARIANTS);
+	tcase_add_loop_test(tc, history_behind_the_slowest_gate_stays_readable, 0, VARIANTS);
 	tcase_add_loop_test(tc, a_producer_asleep_is_woken, 0, BYS * VARIANTS);
 	tcase_add_loop_test(tc, without_a_gate_nobody_is_waited_for, 0, VARIANTS);
 	tcase_add_loop_test(tc, cursors_join_where_they_are_told, 0, KINDS * VARIANTS);
