@@ -173,7 +173,7 @@ static int find_tail(struct shr_walk *walk, struct words *words)
 			return err;
 		total = ring_record_total(&walk->view, walk->at, word);
 		if (total) {
-			if (WORD_STATE(word) == WORD_READY) {
+			if (!ring_is_pad(word)) { /* of a queue: taken or done, too */
 				words->last = walk->at;
 				words->passed = 1;
 			}
