@@ -144,9 +144,9 @@ int cleaner_room(struct cleaner *c, uint64_t tail, uint64_t need)
 	int gated, err;
 
 	clean = atomic_load_explicit(&shm->clean, memory_order_acquire); /* reserve:A */
-	c->clean = clean;
 	if (!ring_clean_possible(view, tail, clean))
 		return corrupt("tail and clean", tail, clean);
+	c->clean = clean;
 	if (clean - tail >= need + 8)
 		return 0;
 	reclaim = atomic_load_explicit(&shm->reclaim, memory_order_acquire);

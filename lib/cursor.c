@@ -146,7 +146,7 @@ static void release_by_journal(struct cursor *c)
 	struct shm_cursor *shm = c->shm;
 	uint64_t skipped = c->skipped + c->hot.skips, next = c->hot.next;
 
-	atomic_store_explicit(&shm->lost_bytes, c->lost_bytes, memory_order_relaxed);
+	atomic_store_explicit(&shm->journal_bytes, c->lost_bytes, memory_order_relaxed);
 	atomic_store_explicit(&shm->journal_skipped, skipped, memory_order_relaxed);
 	atomic_store_explicit(&shm->journal_lost, c->lost, memory_order_relaxed);
 	atomic_store_explicit(&shm->journal_sequence, c->sequence, memory_order_relaxed);
@@ -156,6 +156,7 @@ static void release_by_journal(struct cursor *c)
 	KILL_POINT("release:noted");
 	atomic_store_explicit(&shm->skipped, skipped, memory_order_release);
 	atomic_store_explicit(&shm->lost, c->lost, memory_order_release);
+	atomic_store_explicit(&shm->lost_bytes, c->lost_bytes, memory_order_release);
 	atomic_store_explicit(&shm->sequence, c->sequence, memory_order_release);
 	KILL_POINT("release:counted");
 	c->skipped = skipped;
@@ -515,6 +516,8 @@ static int resume(struct cursor *c)
 	if ((int64_t)(journal - position) > 0) {
 		c->skipped = atomic_load_explicit(&shm->journal_skipped, memory_order_relaxed);
 		c->lost = atomic_load_explicit(&shm->journal_lost, memory_order_relaxed);
+		c->lost_bytes = atomic_load_explicit(&shm->journal_bytes, memory_order_relaxed);
+		atomic_store_explicit(&shm->lost_bytes, c->lost_bytes, memory_order_release);
 		c->sequence = atomic_load_explicit(&shm->journal_sequence, memory_order_relaxed);
 		atomic_store_explicit(&shm->skipped, c->skipped, memory_order_release);
 		atomic_store_explicit(&shm->lost, c->lost, memory_order_release);

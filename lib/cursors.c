@@ -222,6 +222,7 @@ static void wipe(const struct shr_ring *ring, struct shm_cursor *cursor, const c
 	atomic_store(&cursor->redelivered, 0);
 	atomic_store(&cursor->journal_skipped, 0);
 	atomic_store(&cursor->journal_lost, 0);
+	atomic_store(&cursor->journal_bytes, 0);
 	atomic_store(&cursor->journal_sequence, 0);
 	atomic_store(&cursor->lost, 0);
 	atomic_store(&cursor->lost_bytes, 0);
@@ -368,7 +369,8 @@ static int look(const struct ring_view *view, const struct shr_cursor_options *o
 		if (!word || (o->join == SHR_JOIN_OLDEST && (record || !view->sequence_at)) ||
 		    (o->join == SHR_JOIN_POSITION && (int64_t)(at - o->position) >= 0 &&
 		     (record || !view->sequence_at)) ||
-		    (o->join == SHR_JOIN_TIME && record && time_ns >= o->time_ns))
+		    (o->join == SHR_JOIN_TIME && record &&
+		     (time_ns >= o->time_ns || WORD_STATE(word) == WORD_BUSY))) /* it may have none yet */
 			break;
 		if (o->join == SHR_JOIN_POSITION && (int64_t)(at + total - o->position) > 0 &&
 		    (int64_t)(at - o->position) < 0)

@@ -205,11 +205,12 @@ struct shm_cursor {
 	shm_atomic_u64 journal_skipped;
 	shm_atomic_u64 journal_lost;
 	shm_atomic_u64 journal_sequence;
+	shm_atomic_u64 journal_bytes;
 	shm_atomic_u64 lost;	   /* records dropped or overwritten before it had them */
 	shm_atomic_u64 lost_bytes; /* overwritten */
 	shm_atomic_u64 sequence;   /* number that the next record should have */
 	shm_atomic_u64 mode;	   /* CURSOR_*, 0: the place is free; above, evictions from it */
-	shm_u64 reserved[3];
+	shm_u64 reserved[2];
 	/* 128 */
 	char name[32]; /* zero terminated */
 	shm_u64 reserved_name[12];
@@ -345,7 +346,7 @@ FORMAT_IS(shm_field, 48);
 FORMAT_IS(shm_event, 8);
 FORMAT_IS(shm_event_line, FORMAT_LINE);
 FORMAT_IS(shm_cursor, 256);
-FORMAT_AT(shm_cursor, mode, 96);
+FORMAT_AT(shm_cursor, mode, 104);
 FORMAT_AT(shm_cursor, name, 128);
 FORMAT_IS(shm_ring, FORMAT_RING_DATA);
 FORMAT_AT(shm_ring, tail, 8);

@@ -51,17 +51,18 @@ static int corrupt(uint64_t tail, uint64_t clean)
 static int have_space(struct producer *p, uint64_t tail, uint64_t need)
 {
 	const struct ring_view *view = &p->ring->view;
-	uint64_t *clean = &p->cleaner.clean;
+	uint64_t *clean = &p->cleaner.clean, now;
 
 	if ((int64_t)(*clean - tail) >= (int64_t)(need + 8))
 		return 0;
 	if (view->ahead)
 		return cleaner_room(&p->cleaner, tail, need);
 	/* reserve:A. Acquire: zeroes before stores into them. Pairs with clean:A. */
-	*clean = atomic_load_explicit(&view->shm->clean, memory_order_acquire);
-	if (!ring_clean_possible(view, tail, *clean))
-		return corrupt(tail, *clean);
-	return *clean - tail >= need + 8 ? 0 : -EAGAIN;
+	now = atomic_load_explicit(&view->shm->clean, memory_order_acquire);
+	if (!ring_clean_possible(view, tail, now))
+		return corrupt(tail, now);
+	*clean = now;
+	return now - tail >= need + 8 ? 0 : -EAGAIN;
 }
 
 /* Bytes to the end of the lap at @tail if @total does not fit there, else 0. */
@@ -210,7 +211,7 @@ static int reserve_several(struct producer *p, size_t size, int may_drop)
 	int err = claim_lock(p->ring, CLAIM_LIVE_NS);
 
 	if (err)
-		return err;
+		return err == -EAGAIN ? -EBUSY : err; /* a living owner has it, which is not full */
 	err = claim_next(p, size, &position);
 	if (err == -EAGAIN && may_drop)
 		err = drop(p);
@@ -272,7 +273,7 @@ static int reserve(struct producer *p, size_t size, int may_drop)
 	if (err == -EAGAIN && !p->full)
 		atomic_fetch_add_explicit(&view->shm->full, 1, memory_order_relaxed);
 	p->full = err == -EAGAIN;
-	return err;
+	return err == -EBUSY ? -EAGAIN : err;
 }
 
 /*

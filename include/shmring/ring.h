@@ -196,7 +196,7 @@ struct shr_ring_status {
 	uint64_t lost;	    /* queue: records that were taken and never acknowledged, at most once */
 	uint64_t acked;	    /* queue: records done, counted when all before them are */
 	uint64_t evicted;   /* cursors that went with their owner */
-	uint64_t full;	    /* times that a producer found no room */
+	uint64_t full;	    /* times that a producer found no room, and did not drop the record */
 };
 
 /*
@@ -237,8 +237,8 @@ SHR_API int shr_ring_cursor(const struct shr_ring *ring, uint32_t index,
 /*
  * Remove the cursor @name, durable or not, with its claim on what it has not read.
  *
- * Returns:  0, or -ENOENT, -EBUSY it is open in a living process, -EPERM the
- *           only cursor, -EROFS, -ECHILD
+ * Returns:  0, or -ENOENT, -EBUSY it is open in a living process, -EPERM the ring
+ *           was made for one cursor, -EROFS, -ECHILD
  * Since:    0.1
  */
 SHR_API int shr_ring_remove_cursor(struct shr_ring *ring, const char *name);
@@ -405,8 +405,8 @@ struct shr_cursor_options {
 /*
  * Open a consumer of the ring. *@cursor must be NULL.
  *
- * stream, overwrite: the cursor @name (NULL: "default"), of which one process at
- * a time is the owner. It goes on at the first record that was not released. With
+ * stream, overwrite: the cursor @name (NULL: "default", which a ring in overwrite mode
+ * does not have; there all are lossy), of which one process at a time is the owner. It goes on at the first record that was not released. With
  * SHR_CURSOR_CREATE one that is absent is made, where @options say.
  * queue: @name must be NULL; any number of handles.
  * SHR_CURSOR_OBSERVE: @name must be NULL.
@@ -641,7 +641,8 @@ SHR_API inline int shr_producer_commit(struct shr_producer *producer)
  * copy that the last one gave).
  *
  * Progress: bounded. At a record whose producer has died it mends the ring.
- * Returns:  0, or -EAGAIN  nothing committed is there
+ * Returns:  0, or -EAGAIN  nothing committed is there; in a queue also if a living
+ *                          worker that was stopped holds the take lock
  *                 -ESTALE  the same, and the segment is obsolete
  *                 -EBADMSG the ring is corrupt; this cursor stays where it is
  *                 -EACCES, -EMFILE (and what else open(2) says) the record's
@@ -687,8 +688,8 @@ SHR_API inline int shr_cursor_next(struct shr_cursor *cursor, struct shr_record 
 }
 
 /*
- * Release every record that next has returned so far (in a queue: acknowledge
- * them). Their payloads must not be used any more. One call for many records
+ * Release every record that next has returned so far (in a queue: acknowledge all
+ * that this handle has, as read does, too). Their payloads must not be used any more. One call for many records
  * costs what one call for one does.
  *
  * Returns:  0, or -EBADMSG, -ECHILD
