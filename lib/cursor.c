@@ -145,11 +145,13 @@ static void release_by_journal(struct cursor *c)
 {
 	struct shm_cursor *shm = c->shm;
 	uint64_t skipped = c->skipped + c->hot.skips, next = c->hot.next;
+	/* Lost before a record that was skipped, and not told yet: a successor counts it again. */
+	uint64_t sequence = c->sequence - c->untold;
 
 	atomic_store_explicit(&shm->journal_bytes, c->lost_bytes, memory_order_relaxed);
 	atomic_store_explicit(&shm->journal_skipped, skipped, memory_order_relaxed);
 	atomic_store_explicit(&shm->journal_lost, c->lost, memory_order_relaxed);
-	atomic_store_explicit(&shm->journal_sequence, c->sequence, memory_order_relaxed);
+	atomic_store_explicit(&shm->journal_sequence, sequence, memory_order_relaxed);
 	KILL_POINT("release:journal");
 	/* Release each: a successor sees them in this order. */
 	atomic_store_explicit(&shm->journal_position, next, memory_order_release);
@@ -157,7 +159,7 @@ static void release_by_journal(struct cursor *c)
 	atomic_store_explicit(&shm->skipped, skipped, memory_order_release);
 	atomic_store_explicit(&shm->lost, c->lost, memory_order_release);
 	atomic_store_explicit(&shm->lost_bytes, c->lost_bytes, memory_order_release);
-	atomic_store_explicit(&shm->sequence, c->sequence, memory_order_release);
+	atomic_store_explicit(&shm->sequence, sequence, memory_order_release);
 	KILL_POINT("release:counted");
 	c->skipped = skipped;
 	c->hot.skips = 0;

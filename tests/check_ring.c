@@ -138,6 +138,45 @@ START_TEST(abort_and_shorter_commit_leave_no_trace)
 }
 END_TEST
 
+/* Dropped, then skipped, released, and closed before the next record: told all the same. */
+START_TEST(loss_before_a_skipped_record_is_told_to_the_next_owner)
+{
+	struct shr_ring *ring = ring_make(
+		(struct shr_ring_options){.capacity = 1024, .flags = SHR_RING_DROP_NEWEST});
+	struct shr_producer *producer = producer_of(ring);
+	struct shr_cursor *cursor = cursor_of(ring);
+	struct shr_cursor_info info;
+	struct shr_record record;
+	void *payload;
+	char data[40];
+	int err;
+
+	for (uint32_t i = 0; !(err = shr_producer_write(producer, data, 40)); i++)
+		fill(data, 1, i, 40);
+	ck_assert_int_eq(err, -ENOBUFS);
+	while (!shr_cursor_next(cursor, &record))
+		;
+	MUST(shr_cursor_release(cursor));
+	MUST(shr_producer_reserve(producer, 40, &payload));
+	MUST(shr_producer_abort(producer));
+	ck_assert_int_eq(shr_cursor_next(cursor, &record), -EAGAIN);
+	MUST(shr_cursor_release(cursor));
+	MUST(shr_cursor_close(cursor));
+	cursor = cursor_of(ring);
+	MUST(shr_producer_write(producer, data, 40));
+	MUST(shr_cursor_next(cursor, &record));
+	ck_assert_uint_eq(record.lost, 1);
+	ck_assert_uint_eq(record.flags, SHR_RECORD_LOST);
+	MUST(shr_cursor_release(cursor));
+	MUST(shr_cursor_get(cursor, &info));
+	ck_assert_uint_eq(info.lost, 1);
+	ck_assert_uint_eq(info.skipped, 1);
+	MUST(shr_cursor_close(cursor));
+	MUST(shr_producer_close(producer));
+	MUST(shr_ring_close(ring));
+}
+END_TEST
+
 START_TEST(held_records_come_again_to_the_next_consumer)
 {
 	struct shr_ring *ring = ring_make((struct shr_ring_options){.flags = _i});
@@ -767,6 +806,7 @@ int main(void)
 	tcase_add_loop_test(tc, records_pass_in_order_of_every_size, 0, 2);
 	tcase_add_loop_test(tc, every_offset_wraps, 0, 2);
 	tcase_add_loop_test(tc, abort_and_shorter_commit_leave_no_trace, 0, 2);
+	tcase_add_test(tc, loss_before_a_skipped_record_is_told_to_the_next_owner);
 	tcase_add_loop_test(tc, held_records_come_again_to_the_next_consumer, 0, 2);
 	tcase_add_loop_test(tc, a_skip_is_counted_once_whenever_the_consumer_dies, 0, 2);
 	tcase_add_loop_test(tc, read_into_a_small_buffer_loses_nothing, 0, 2);

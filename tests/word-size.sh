@@ -20,7 +20,7 @@ if ! command -v i686-linux-gnu-gcc >/dev/null; then
 	echo "1..0 # SKIP: no i686-linux-gnu-gcc"
 	exit 0
 fi
-echo 1..16
+echo 1..18
 n=0
 ok() { # description, status
 	n=$((n + 1))
@@ -31,15 +31,23 @@ is() { # description, got, wanted
 	ok "$1" "$([ "$2" = "$3" ]; echo $?)"
 }
 built=0
-i686-linux-gnu-gcc -std=c11 -O2 -Wall -Wextra -Werror -Wno-psabi -static -pthread -D_GNU_SOURCE \
-	-D_FILE_OFFSET_BITS=64 -I"$src/include" -I"$src/lib" "$src"/lib/*.c "$src/tests/peer.c" \
-	-o "$dir/peer32" 2>"$dir/log" || built=1
+options="-std=c11 -O2 -Wall -Wextra -Werror -Wno-psabi -static -pthread -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64"
+compile32() { # what it is made into, options and files
+	to=$1
+	shift
+	# shellcheck disable=SC2086
+	i686-linux-gnu-gcc $options -I"$src/include" -I"$src/lib" "$@" -o "$to" 2>>"$dir/log"
+}
+mkdir "$dir/lib"
+for file in "$src"/lib/*.c; do
+	compile32 "$dir/lib/$(basename "$file" .c).o" -c "$file" || built=1
+done
+compile32 "$dir/peer32" "$dir"/lib/*.o "$src/tests/peer.c" || built=1
+compile32 "$dir/random32" "$dir"/lib/*.o "$src/tests/torture/ring-random.c" || built=1
 sed 's/^/# /' "$dir/log"
 ok "the library builds for 32 bits without a warning" $built
 [ $built = 0 ] || exit 1
-i686-linux-gnu-gcc -std=c11 -O2 -Wall -Wextra -Werror -Wno-psabi -static -pthread -D_GNU_SOURCE \
-	-D_FILE_OFFSET_BITS=64 -I"$src/include" -I"$src/lib" "$src"/lib/*.c "$src/tests/far-offset.c" \
-	-o "$dir/far32" 2>/dev/null
+compile32 "$dir/far32" "$dir"/lib/*.o "$src/tests/far-offset.c"
 truncate -s 4G "$dir/far"
 is "a window beyond 4 GiB from 32 bits" "$("$dir/far32" "file:$dir/far" 2>&1)" \
 	"32 bits: far away, object of 5368710115 bytes"
@@ -122,3 +130,13 @@ i686-linux-gnu-gcc -std=c11 -O2 -static -pthread -D_GNU_SOURCE -D_FILE_OFFSET_BI
 points=$?
 grep -v '^ok' "$dir/points" | sed 's/^/# /'
 ok "32 bits killed at each kill point" $points
+at_random() { # description, who kills and drains, half of the others
+	"$2" 960 "$4" "$3" >"$dir/random" 2>&1
+	status=$?
+	grep -v '^ok\|^1\.\.' "$dir/random" | sed 's/^# */# /'
+	ok "$1" $status
+}
+at_random "rings of every mode: 64 and 32 bits killed at random, 64 have the account" \
+	./torture-ring-random "$dir/random32" 3
+at_random "rings of every mode: 64 and 32 bits killed at random, 32 have the account" \
+	"$dir/random32" ./torture-ring-random 4

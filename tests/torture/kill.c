@@ -17,18 +17,19 @@
  * TAP, with the number of points.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <ucontext.h>
 
 #include <shmring/shmring.h>
 
-#include "../procs.h"
+#include "step.h"
 
+#ifdef SHR_KILL_POINTS
+#define STRIDE 1
+#else
+#define STRIDE 60
+#endif
 #define DEADLINE() shr_deadline_ns(20000000000)
 
 /* Under the mutex; a change is two stores. */
@@ -43,127 +44,7 @@ static struct shr_segment *segment; /* of this process */
 static struct shr_mutex *mutex;
 static struct shr_event *event;
 static struct account *account;
-static unsigned long limit; /* the point to die at */
-static volatile unsigned long reached;
 static pid_t helper; /* a third process of a scenario */
-
-/* --- Reporting ----------------------------------------------------------------- */
-
-static int failures, cases;
-static char what[200];
-
-static void fail(const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(what, sizeof(what), format, args);
-	va_end(args);
-	failures++;
-}
-
-#define CHECK(condition)                                                                       \
-	do {                                                                                   \
-		if (!(condition) && !failures)                                                 \
-			fail("%s at %d: %s", #condition, __LINE__, shr_last_error());          \
-	} while (0)
-
-/* --- Dying at a point ---------------------------------------------------------- */
-
-#ifdef SHR_KILL_POINTS
-#define STRIDE 1
-#define LABELS 64
-static const char **labels; /* shared: where a child was killed */
-static int armed;
-
-void shr_kill_point(const char *label);
-void shr_kill_point(const char *label)
-{
-	if (!armed || ++reached != limit)
-		return;
-	for (int i = 0; i < LABELS; i++)
-		if (!labels[i] || labels[i] == label) {
-			labels[i] = label; /* a constant of the program: the same address everywhere */
-			break;
-		}
-	kill(getpid(), SIGKILL);
-}
-
-static void points_begin(void)
-{
-	armed = 1;
-}
-
-static void points_end(void)
-{
-	armed = 0;
-}
-
-static void points_begin_at_lock(void)
-{
-	armed = 1;
-}
-#else
-#define STRIDE 60
-
-static void on_trap(int signal)
-{
-	(void)signal;
-	if (++reached == limit)
-		syscall(SYS_kill, getpid(), SIGKILL);
-}
-
-static void trap_flag(int set)
-{
-	/* Past the red zone. */
-	if (set)
-		__asm__ volatile("lea -128(%%rsp), %%rsp\n pushfq\n orq $0x100, (%%rsp)\n popfq\n"
-				 "lea 128(%%rsp), %%rsp" ::: "memory", "cc");
-	else
-		__asm__ volatile("lea -128(%%rsp), %%rsp\n pushfq\n andq $~0x100, (%%rsp)\n popfq\n"
-				 "lea 128(%%rsp), %%rsp" ::: "memory", "cc");
-}
-
-static void points_begin(void)
-{
-	struct sigaction action = {.sa_handler = on_trap};
-
-	sigaction(SIGTRAP, &action, NULL);
-	trap_flag(1);
-}
-
-static void points_end(void)
-{
-	trap_flag(0);
-}
-
-/*
- * Attach reads and checks for thousands of instructions before it changes
- * anything: begin at its first lock of the kernel's.
- */
-static int begin_at_lock;
-int __real_fcntl(int fd, int command, ...);
-int __wrap_fcntl(int fd, int command, ...);
-int __wrap_fcntl(int fd, int command, ...)
-{
-	va_list args;
-	void *argument;
-
-	va_start(args, command);
-	argument = va_arg(args, void *);
-	va_end(args);
-	if (begin_at_lock && command == F_OFD_SETLK) {
-		begin_at_lock = 0;
-		points_begin();
-	}
-	return __real_fcntl(fd, command, argument);
-}
-
-static void points_begin_at_lock(void)
-{
-	begin_at_lock = 1;
-}
-#endif
 
 /* --- The world ----------------------------------------------------------------- */
 
@@ -593,23 +474,9 @@ static int run_point(const struct scenario *scenario, unsigned long point)
 	return status == -SIGKILL;
 }
 
-static void run(const struct scenario *scenario, unsigned long stride)
+static int run_one(const void *scenario, unsigned long point)
 {
-	unsigned long point = 1, points = 0;
-
-	failures = 0;
-	if (!scenario->is_long)
-		stride = 1;
-	while (!failures && run_point(scenario, point)) {
-		points++;
-		point += stride > 1 ? 1 + (unsigned long)rand() % (2 * stride - 1) : 1;
-	}
-	cases++;
-	printf("%s %d - %s: %lu points%s\n", failures ? "not ok" : "ok", cases, scenario->name, points,
-	       stride > 1 ? " (of all, at random)" : "");
-	if (failures)
-		printf("# point %lu: %s\n", point, what);
-	fflush(stdout);
+	return run_point(scenario, point);
 }
 
 #ifdef SHR_KILL_POINTS
@@ -622,22 +489,8 @@ static void check_labels(void)
 		"member:release", "member:sweep", "member:swept", "member:used", "member:won",
 		"mutex:consistent", "mutex:mine", "mutex:stolen", "mutex:swept", "mutex:taken",
 		"mutex:unlocked", "mutex:waits"};
-	size_t count = sizeof(wanted) / sizeof(wanted[0]), found = 0;
 
-	for (size_t i = 0; i < count; i++) {
-		int j = 0;
-
-		while (j < LABELS && labels[j] && strcmp(labels[j], wanted[i]))
-			j++;
-		if (j < LABELS && labels[j])
-			found++;
-		else
-			printf("# nobody was killed at %s\n", wanted[i]);
-	}
-	cases++;
-	printf("%s %d - killed at each of %zu labels\n", found == count ? "ok" : "not ok", cases, count);
-	if (found != count)
-		failures++;
+	labels_check(wanted, sizeof(wanted) / sizeof(wanted[0]));
 }
 #endif
 
@@ -661,9 +514,16 @@ int main(int argc, char **argv)
 	snprintf(name, sizeof(name), "/shmring-torture-%d", (int)getpid());
 	make();
 	for (size_t i = 0; i < count; i++) {
-		run(&scenarios[i], stride ? stride : 1);
+		unsigned long step = scenarios[i].is_long ? stride : 1, point;
+		unsigned long points = step_points(run_one, &scenarios[i], step, &point);
+
+		step_result(scenarios[i].name, points, step);
+		if (failures)
+			printf("# point %lu: %s\n", point, what);
+		fflush(stdout);
 		bad += failures;
 	}
+	printf("# %lu points\n", all_points);
 #ifdef SHR_KILL_POINTS
 	failures = 0;
 	check_labels();
