@@ -85,6 +85,70 @@ both|event|sleeps|SLICES=NEVER SEQUENCE_STAYS|the sequence not moved
 both|event|sleeps|SLICES=NEVER BIT_AFTER_LOOK|the bit set after the second look
 both|event|sleeps|SLICES=NEVER KEY_AFTER_LOOK|the key read after the second look
 both|event|assertion|KILLS=2 LEAKING_COUNT|a count of sleepers instead of a bit
+both|ring|passes|P=1 KILLS=1 RECORDS=3|1 producer, 1 kill, the consumer cleans
+full|ring|passes|KILLS=1 RECORDS=2|2 producers, 1 kill, the consumer cleans
+full|ring|passes|KILLS=1 RECORDS=2 CAP=5 HISTORY=1|2 producers, 1 kill, the consumer cleans, history
+both|ring|passes|KILLS=1 RECORDS=2 CAP=5 SEQUENCE DROPS|2 producers, 1 kill, numbers, drop newest
+both|ring|passes|P=1 KILLS=1 RECORDS=4 CAP=5 SEQUENCE DROPS AHEAD|1 producer, 1 kill, numbers, drop newest, the producer cleans
+full|ring|passes|KILLS=2 RECORDS=2|2 producers, 2 kills, the consumer cleans
+full|ring|passes|KILLS=3 RECORDS=2 CAP=5 SEQUENCE DROPS|2 producers, 3 kills, numbers, drop newest
+full|ring|passes|KILLS=1 RECORDS=3 AHEAD|2 producers, 1 kill, producers clean
+full|ring|passes|P=1 KILLS=2 RECORDS=5|1 producer, 2 kills, 5 records
+full|ring|passes|P=1 KILLS=2 RECORDS=6 CAP=5 SEQUENCE DROPS AHEAD|1 producer, 2 kills, 6 records, numbers, drop newest, the producer cleans
+full|ring|passes|KILLS=1 RECORDS=3 LOOKALIKE|2 producers, 1 kill, a payload that looks like a BUSY word
+full|ring|assertion|KILLS=1 RECORDS=3 LOOKALIKE SWEEP_LOOKS_AGAIN|the sweep mends the word that is there when it looks again
+both|ring|assertion|KILLS=1 RECORDS=3 TAIL_BEFORE_WORD|the tail stored before the word
+full|ring|assertion|KILLS=1 RECORDS=3 CLEAN_EXACTLY_AT_TAIL|clean exactly at tail
+both|ring|assertion|KILLS=1 RECORDS=3 MEND_WITHOUT_ZERO|the lock mended, the word at tail left
+both|ring|assertion|KILLS=2 RECORDS=2 RECORDS_BEFORE_LOCK|a record mended before the lock
+both|ring|assertion|KILLS=1 RECORDS=3 CLEAN_BEFORE_POSITION|cleaned before position is stored
+full|ring|assertion|KILLS=1 RECORDS=3 PAD_BEFORE_TAIL|PAD final before the tail store
+full|ring|assertion|KILLS=1 RECORDS=3 TWO_WORDS_ONE_TAIL|one tail store for PAD and record
+both|ring|sleeps|KILLS=1 RECORDS=3 ATTACH_WITHOUT_SWEEP|attach without a sweep
+both|ring|assertion|KILLS=1 RECORDS=3 RELEASE_WITHOUT_JOURNAL|skipped without a journal
+both|ring|assertion|KILLS=1 RECORDS=3 CAP=5 SEQUENCE NUMBER_NOT_GIVEN_BACK|the number of an undone claim is not given back
+both|ring|assertion|KILLS=1 RECORDS=3 CAP=5 SEQUENCE DROPS DROP_WITHOUT_JOURNAL|a drop without a journal
+both|join|passes|KILLS=1|1 gate that joins, 1 kill
+both|join|passes|KILLS=2 DURABLE JOINS=2|1 durable gate that joins, 2 kills
+both|join|passes|KILLS=2 FIRST_GATE|2 gates, 2 kills
+full|join|passes|KILLS=2 JOINS=2 CAP=4 RECORDS=7|1 gate that joins twice, 2 kills, 4 places, 7 records
+full|join|passes|KILLS=3 JOINS=2 FIRST_GATE|2 gates, 3 kills, joins twice
+full|join|passes|KILLS=3 JOINS=2 FIRST_GATE DURABLE|2 durable gates, 3 kills, joins twice
+both|join|assertion|KILLS=1 SECOND_LOOK_FROM_CLEAN|the second look at gates counts those below the old reclaim
+both|join|assertion|WITHOUT_SECOND_LOOK|no second look at the gates
+both|join|assertion|JOINER_WITHOUT_FENCE|no fence in the joiner
+both|join|assertion|CLEANER_WITHOUT_FENCE|no fence in the cleaner
+both|join|assertion|ZERO_BEFORE_RECLAIM|zeroes before reclaim
+both|join|assertion|KILLS=1 SUCCESSOR_WITHOUT_GATES|a successor zeroes up to reclaim without looking at gates
+both|join|assertion|KILLS=1 DURABLE EVICT_DURABLE|a durable gate evicted
+both|join|assertion|KILLS=1 EVICT_WITHOUT_BYTE|a gate evicted without its owner's byte
+both|queue|passes|KILLS=1 RECORDS=1|2 workers, 1 record, 1 kill
+both|queue|passes|RECORDS=2 AT_MOST_ONCE|2 workers, 2 records, no deaths, at most once
+full|queue|passes|KILLS=1 RECORDS=2|2 workers, 2 records, 1 kill
+full|queue|passes|KILLS=1 RECORDS=2 AT_MOST_ONCE|2 workers, 2 records, 1 kill, at most once
+full|queue|passes|KILLS=2 RECORDS=1|2 workers, 1 record, 2 kills
+full|queue|passes|RECORDS=3|2 workers, 3 records in 2 places, no deaths
+both|queue|ends|KILLS=1 RECORDS=1|2 workers, 1 record, 1 kill: all is found
+full|queue|ends|KILLS=1 RECORDS=2|2 workers, 2 records, 1 kill: all is found
+full|queue|ends|KILLS=1 RECORDS=2 WITHOUT_REWIND|the same without rewind, which is a hint
+both|queue|assertion|KILLS=1 RECORDS=2 TAKEN_BEFORE_TOKEN|TAKEN before the token
+both|queue|assertion|KILLS=1 RECORDS=2 REDELIVER_WITHOUT_BYTE|redelivered without the byte, and acknowledged by who had it
+both|queue|cycle|RECORDS=2 WITHOUT_REWIND WITHOUT_LOOK|no rewind and no look for what came back
+both|queue|cycle|KILLS=1 RECORDS=1 WITHOUT_LOOK|no look for what came back, with deaths
+both|queue|cycle|KILLS=1 RECORDS=1 NACKS=2 WITHOUT_LOOK MEND_LEAVES_TAKE|nor back to the gate when the take lock is mended
+both|queue|assertion|KILLS=1 RECORDS=2 GATE_WITHOUT_JOURNAL|the gate moved without a journal
+both|queue|sleeps|KILLS=1 RECORDS=2 ATTACH_WITHOUT_SWEEP|attach without a sweep
+full|queue|sleeps|KILLS=1 RECORDS=3 SWEEP_WITHOUT_GATE|the sweep ends at a word that was cleaned under it
+both|overwrite|passes|RECORDS=3|no deaths
+full|overwrite|passes|RECORDS=4|no deaths, 4 records
+full|overwrite|passes|KILLS=1 RECORDS=3|1 kill
+full|overwrite|passes|KILLS=1 RECORDS=3 OBSERVER|1 kill, the reader only observes
+full|overwrite|passes|KILLS=1 RECORDS=4|1 kill, 4 records
+both|overwrite|assertion|READER_WITHOUT_FENCE|no fence in the reader
+both|overwrite|assertion|LOOK_BEFORE_COPY|the look at reclaim before the copy
+both|overwrite|assertion|CLEANER_WITHOUT_FENCE|no fence in the cleaner
+both|overwrite|assertion|ZERO_BEFORE_RECLAIM|zeroes before reclaim
+both|overwrite|assertion|PASS_BUSY|a record in work is passed
 END
 }
 
