@@ -195,15 +195,24 @@ void take_unlock(const struct shr_ring *ring)
 	unlock(&ring->view.shm->take_lock);
 }
 
-void claim_mend_record(const struct ring_view *view, uint64_t position, uint32_t dead)
+void claim_mend_record(const struct ring_view *view, uint64_t position, uint64_t word, uint32_t dead)
 {
-	shm_atomic_u64 *at = ring_word(view, position);
-	uint64_t word = atomic_load_explicit(at, memory_order_acquire);
 	uint32_t state = WORD_TYPE(word) == WORD_CLAIM_PAD ? WORD_PAD : WORD_SKIP;
 
 	if (WORD_STATE(word) == WORD_BUSY && WORD_OWNER(word) == dead)
-		atomic_compare_exchange_strong(at, &word,
+		atomic_compare_exchange_strong(ring_word(view, position), &word,
 					       WORD_MAKE(state, dead, 0, WORD_LENGTH(word)));
+}
+
+/* Its byte is held: a record of the dead that is in place now stays until it is mended. */
+static int in_place(const struct ring_view *view, uint64_t position)
+{
+	uint64_t reclaim;
+
+	if (!view->ahead) /* the only one who looks is the gate */
+		return 1;
+	reclaim = atomic_load_explicit(&view->shm->reclaim, memory_order_seq_cst);
+	return (int64_t)(reclaim - position) <= 0;
 }
 
 int claim_look(const struct shr_ring *ring, uint64_t position, uint64_t word, int64_t *looked_ns)
@@ -226,8 +235,8 @@ int claim_look(const struct shr_ring *ring, uint64_t position, uint64_t word, in
 	if (err)
 		return err == -EBUSY ? -EAGAIN : err; /* alive; or it cannot be told, which is no wait */
 	err = claim_mend(&ring->view, owner);
-	if (!err)
-		claim_mend_record(&ring->view, position, owner);
+	if (!err && in_place(&ring->view, position))
+		claim_mend_record(&ring->view, position, word, owner);
 	member_release(token, owner - 1);
 	return err;
 }
@@ -259,7 +268,8 @@ int claim_sweep(const struct ring_view *view, uint32_t dead)
 			return shr_fail(EBADMSG,
 					"the ring is corrupt: a record at position %llu is impossible",
 					(unsigned long long)at);
-		claim_mend_record(view, at, dead);
+		/* The word that was seen in place: another may lie there by now. */
+		claim_mend_record(view, at, word, dead);
 		at += total;
 	}
 	return 0;

@@ -6,7 +6,8 @@
  *
  *	reclaim = r		a boundary between records, at or below every gate
  *	fence			clean:B, pairs with join:A and copy:A
- *	gates read again	one that joined below r: reclaim = its position
+ *	gates read again	one that joined between what was reclaimed before and r:
+ *				reclaim = its position
  *	zeroes, from clean - capacity up to reclaim
  *	clean = reclaim + capacity
  *
@@ -115,8 +116,13 @@ static int walk(struct cleaner *c, uint64_t *reclaim, uint64_t least, uint64_t m
 	return err == -EAGAIN && (int64_t)(*reclaim - least) >= 0 ? 0 : err;
 }
 
-/* Zero up to @reclaim, which is beyond what is reclaimed so far. */
-static void zero_to(struct cleaner *c, uint64_t tail, uint64_t from, uint64_t reclaim)
+/*
+ * Zero from @from up to @reclaim; @before is what is reclaimed so far. A gate that
+ * appears below that now is about to join, and sees it: what is there may be zeroed
+ * already, by a cleaner that died.
+ */
+static void zero_to(struct cleaner *c, uint64_t tail, uint64_t from, uint64_t before,
+		    uint64_t reclaim)
 {
 	struct shm_ring *shm = c->ring->view.shm;
 	uint64_t gate;
@@ -125,7 +131,8 @@ static void zero_to(struct cleaner *c, uint64_t tail, uint64_t from, uint64_t re
 	atomic_store_explicit(&shm->reclaim, reclaim, memory_order_seq_cst);
 	atomic_thread_fence(memory_order_seq_cst); /* clean:B */
 	KILL_POINT("clean:reclaim");
-	if (cursors_lowest(&c->ring->view, from, tail, &gate) >= 0 && (int64_t)(reclaim - gate) > 0) {
+	if (cursors_lowest(&c->ring->view, before, tail, &gate) >= 0 &&
+	    (int64_t)(reclaim - gate) > 0) {
 		reclaim = gate;
 		atomic_store_explicit(&shm->reclaim, reclaim, memory_order_seq_cst);
 	}
@@ -183,7 +190,7 @@ int cleaner_room(struct cleaner *c, uint64_t tail, uint64_t need)
 			atomic_store_explicit(&shm->sequence, c->sequence, memory_order_release);
 		atomic_store_explicit(&shm->tail, tail, memory_order_release);
 	}
-	zero_to(c, tail, clean - view->capacity, target);
+	zero_to(c, tail, clean - view->capacity, reclaim, target);
 	return c->clean - tail >= need + 8 && c->clean - tail <= view->capacity ? 0 : -EAGAIN;
 }
 

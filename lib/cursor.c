@@ -376,8 +376,10 @@ static int next_stream(struct cursor *c, struct shr_record *record)
 			continue;
 		}
 		total = ring_record_total(view, hot->next, word);
-		if (!total || passed > view->capacity)
+		if (!total || (passed > view->capacity && view->single))
 			return corrupt(hot->next);
+		if (passed > view->capacity)
+			return -EAGAIN; /* producers abort as fast as this */
 		switch (WORD_STATE(word)) {
 		case WORD_BUSY:
 			if (!c->shm) /* an observer mends nothing */

@@ -123,6 +123,8 @@ void cursors_view(struct shr_cursor_info *info, const struct shm_cursor *cursor,
 		.takeovers = ROLE_TAKEOVERS(role),
 		.sequence = atomic_load(&cursor->sequence),
 	};
+	if ((int64_t)(info->position - info->delivered) > 0) /* it passed what is no record */
+		info->delivered = info->position;
 	memcpy(info->name, cursor->name, SHR_CURSOR_NAME_MAX);
 }
 
@@ -204,7 +206,7 @@ static int take_free_place(const struct shr_ring *ring, uint32_t *place)
 			continue;
 		if (ROLE_MEMBER(role) == ring->me) /* being closed by another thread */
 			continue;
-		err = ring_role_take(ring, &cursor->role);
+		err = ring_role_try(ring, &cursor->role); /* the claim lock is not held for long */
 		if (err == -EBUSY)
 			continue;
 		*place = i;
@@ -344,16 +346,20 @@ static int look(const struct ring_view *view, const struct shr_cursor_options *o
 		uint64_t *position, uint64_t *sequence)
 {
 	uint64_t at = atomic_load_explicit(&view->shm->reclaim, memory_order_acquire);
-	uint64_t start = at, last = 0, number = 0;
+	uint64_t start = at, last = 0, number = 0, next = 0;
 
 	if (o->join == SHR_JOIN_POSITION && (int64_t)(o->position - at) < 0)
 		return shr_fail(ERANGE, "position %llu is not in the ring any more: the oldest is %llu",
 				(unsigned long long)o->position, (unsigned long long)at);
 	for (;;) {
-		uint64_t word = atomic_load_explicit(ring_word(view, at), memory_order_acquire);
-		uint64_t total = word ? ring_record_total(view, at, word) : 0, time_ns = 0;
-		int record = total && !ring_is_pad(word);
+		uint64_t word, total, time_ns = 0;
+		int record;
 
+		/* Before the word: a claim there would have made it nonzero. */
+		next = atomic_load_explicit(&view->shm->sequence, memory_order_acquire);
+		word = atomic_load_explicit(ring_word(view, at), memory_order_acquire);
+		total = word ? ring_record_total(view, at, word) : 0;
+		record = total && !ring_is_pad(word);
 		number = 0;
 		if (record && view->sequence_at)
 			number = atomic_load_explicit(ring_extra(view, at, view->sequence_at),
@@ -364,8 +370,10 @@ static int look(const struct ring_view *view, const struct shr_cursor_options *o
 		atomic_thread_fence(memory_order_seq_cst); /* copy:A. Pairs with clean:B. */
 		if ((int64_t)(atomic_load_explicit(&view->shm->reclaim, memory_order_acquire) - at) > 0)
 			return -EAGAIN;
-		if (at - start > view->capacity || (word && !total))
+		if (word && !total)
 			return corrupt(at);
+		if (at - start > view->capacity)
+			return -EOVERFLOW; /* written as fast as it is read */
 		if (!word || (o->join == SHR_JOIN_OLDEST && (record || !view->sequence_at)) ||
 		    (o->join == SHR_JOIN_POSITION && (int64_t)(at - o->position) >= 0 &&
 		     (record || !view->sequence_at)) ||
@@ -382,11 +390,8 @@ static int look(const struct ring_view *view, const struct shr_cursor_options *o
 	if (o->join == SHR_JOIN_POSITION && (int64_t)(at - o->position) < 0)
 		return shr_fail(EINVAL, "position %llu is not between two records of the ring",
 				(unsigned long long)o->position);
-	if (!number && view->sequence_at) { /* nothing there yet */
-		number = atomic_load_explicit(&view->shm->sequence, memory_order_acquire);
-		if (view->single && number < last + 1)
-			number = last + 1;
-	}
+	if (!number && view->sequence_at) /* nothing there yet */
+		number = next > last ? next : last + 1;
 	*position = at;
 	*sequence = number;
 	return 0;
@@ -395,22 +400,33 @@ static int look(const struct ring_view *view, const struct shr_cursor_options *o
 /* The tail, and the number of the record that will be there. */
 static int newest(const struct ring_view *view, uint64_t *position, uint64_t *sequence)
 {
-	uint64_t number;
+	uint64_t next = atomic_load_explicit(&view->shm->sequence, memory_order_acquire), word;
 	int err;
 
 	if (view->single) {
 		err = ring_walk(view, position, sequence);
-		number = atomic_load_explicit(&view->shm->sequence, memory_order_acquire);
-		if (*sequence < number)
-			*sequence = number;
+		if (*sequence < next) /* as it was before the walk found nothing there */
+			*sequence = next;
 		return err;
 	}
 	*position = atomic_load_explicit(&view->shm->tail, memory_order_acquire);
-	*sequence = atomic_load_explicit(&view->shm->sequence, memory_order_acquire);
-	atomic_thread_fence(memory_order_seq_cst);
-	if (atomic_load_explicit(&view->shm->tail, memory_order_acquire) != *position)
-		return -EAGAIN; /* they may be of different records */
-	return *position & 7 ? corrupt(*position) : 0;
+	*sequence = next;
+	if (*position & 7)
+		return corrupt(*position);
+	if (atomic_load_explicit(&view->shm->sequence, memory_order_acquire) != next)
+		return -EAGAIN;
+	/* A claim that has moved sequence, and not tail, has its number there. */
+	word = atomic_load_explicit(ring_word(view, *position), memory_order_acquire);
+	if (word && view->sequence_at && ring_record_total(view, *position, word) && !ring_is_pad(word)) {
+		uint64_t number = atomic_load_explicit(ring_extra(view, *position, view->sequence_at),
+						       memory_order_relaxed);
+
+		if (number)
+			*sequence = number;
+	}
+	atomic_thread_fence(memory_order_seq_cst); /* copy:A */
+	return (int64_t)(atomic_load_explicit(&view->shm->reclaim, memory_order_acquire) -
+			 *position) > 0 ? -EAGAIN : 0;
 }
 
 int cursors_join(const struct shr_ring *ring, const struct shr_cursor_options *options,
@@ -431,5 +447,5 @@ int cursors_join(const struct shr_ring *ring, const struct shr_cursor_options *o
 			      *position) > 0)
 			err = -EAGAIN;
 	}
-	return err == -EAGAIN ? shr_fail(EAGAIN, "producers clean faster than one can join") : err;
+	return err == -EAGAIN || err == -EOVERFLOW ? shr_fail(EAGAIN, "producers clean faster than one can join") : err;
 }

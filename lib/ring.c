@@ -288,10 +288,13 @@ void ring_zero(const struct ring_view *view, uint64_t from, uint64_t to)
 	memset(view->data, 0, (size_t)(size - first));
 }
 
+#define WALK_MOVES 1000
+
 int ring_walk(const struct ring_view *view, uint64_t *tail, uint64_t *sequence)
 {
 	shm_atomic_u64 *floor = ring_floor(view);
 	uint64_t at = atomic_load_explicit(floor, memory_order_acquire), start, number = 0;
+	int moved = 0;
 
 	if (view->ahead) { /* the producer says now and then how far it is */
 		uint64_t hint = atomic_load_explicit(&view->shm->tail, memory_order_acquire);
@@ -300,7 +303,6 @@ int ring_walk(const struct ring_view *view, uint64_t *tail, uint64_t *sequence)
 			at = hint;
 	}
 	start = at;
-	/* A living cleaner moves on meanwhile, by no more than there is. */
 	while (at - start <= view->capacity) {
 		uint64_t word = atomic_load_explicit(ring_word(view, at), memory_order_acquire);
 		uint64_t now, total = word ? ring_record_total(view, at, word) : 0, found = number;
@@ -311,9 +313,11 @@ int ring_walk(const struct ring_view *view, uint64_t *tail, uint64_t *sequence)
 		atomic_thread_fence(memory_order_seq_cst); /* clean:B */
 		now = atomic_load_explicit(floor, memory_order_seq_cst);
 		if ((int64_t)(now - at) > 0) { /* the word may be of the next lap, or zeroed */
-			at = now;
+			start = at = now;
 			number = 0;
-			continue;
+			if (++moved < WALK_MOVES)
+				continue;
+			word = 0; /* it moves as fast as this: the tail was here a moment ago */
 		}
 		if (!word) {
 			*tail = at;
@@ -351,12 +355,12 @@ void ring_drop_redo(const struct ring_view *view)
 #define ROLE_TRIES 20
 #define ROLE_PAUSE_NS 1000000
 
-int ring_role_take(const struct shr_ring *ring, shm_atomic_u64 *role)
+static int role_take(const struct shr_ring *ring, shm_atomic_u64 *role, int tries)
 {
 	uint64_t seen = atomic_load_explicit(role, memory_order_acquire);
 	uint32_t owner = 0;
 
-	for (int i = 0; i < ROLE_TRIES; i++) {
+	for (int i = 0; i < tries; i++) {
 		int token, err;
 
 		owner = ROLE_MEMBER(seen);
@@ -379,12 +383,22 @@ int ring_role_take(const struct shr_ring *ring, shm_atomic_u64 *role)
 				return 0;
 		} else if (err != -EBUSY) {
 			return err;
-		} else {
+		} else if (i + 1 < tries) {
 			nanosleep(&(struct timespec){.tv_nsec = ROLE_PAUSE_NS}, NULL);
 			seen = atomic_load_explicit(role, memory_order_acquire);
 		}
 	}
 	return shr_fail(EBUSY, "member %u has it open, and lives", owner);
+}
+
+int ring_role_take(const struct shr_ring *ring, shm_atomic_u64 *role)
+{
+	return role_take(ring, role, ROLE_TRIES);
+}
+
+int ring_role_try(const struct shr_ring *ring, shm_atomic_u64 *role)
+{
+	return role_take(ring, role, 2); /* a CAS may find another number than was read */
 }
 
 void ring_role_leave(const struct shr_ring *ring, shm_atomic_u64 *role)
@@ -546,6 +560,8 @@ int shr_ring_stat(const struct shr_ring *ring, struct shr_ring_status *stat)
 	own.consumer = ROLE_MEMBER(role);
 	own.consumer_takeovers = ROLE_TAKEOVERS(role);
 	own.delivered = atomic_load(&gate->delivered);
+	if ((int64_t)(own.position - own.delivered) > 0) /* it passed what is no record */
+		own.delivered = own.position;
 	own.skipped = atomic_load(&gate->skipped);
 	own.redelivered = atomic_load(&gate->redelivered);
 	if (ring->view.mode == SHR_RING_QUEUE) {

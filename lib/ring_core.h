@@ -126,6 +126,7 @@ static inline uint32_t ring_cursor_places(const struct ring_view *view)
  * and counted.
  */
 int ring_role_take(const struct shr_ring *ring, shm_atomic_u64 *role);
+int ring_role_try(const struct shr_ring *ring, shm_atomic_u64 *role); /* looks once */
 void ring_role_leave(const struct shr_ring *ring, shm_atomic_u64 *role);
 
 /* claim.c: the micro-locks, claim and take. */
@@ -156,8 +157,12 @@ void take_unlock(const struct shr_ring *ring);
 /* Mend the locks that member @dead, whose byte is held, owns. */
 int claim_mend(const struct ring_view *view, uint32_t dead);
 int take_mend(const struct ring_view *view, uint32_t dead);
-/* The dead member's record at @position becomes no record. Its byte is held, the lock mended. */
-void claim_mend_record(const struct ring_view *view, uint64_t position, uint32_t dead);
+/*
+ * The dead member's record at @position, whose word was @word while it was in place,
+ * becomes no record. Its byte is held, the lock mended.
+ */
+void claim_mend_record(const struct ring_view *view, uint64_t position, uint64_t word,
+		       uint32_t dead);
 /* All records of member @dead. */
 int claim_sweep(const struct ring_view *view, uint32_t dead);
 /*

@@ -661,7 +661,7 @@ int shr_walk_next(struct shr_walk *walk, struct shr_walk_record *record)
 		}
 		passed += total;
 		if (passed > walk->view.capacity)
-			return corrupt(walk->at);
+			return walk->view.single ? corrupt(walk->at) : -EAGAIN;
 	}
 }
 

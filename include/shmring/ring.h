@@ -106,8 +106,8 @@ struct shr_ring_options {
 	 */
 	uint64_t max_record;
 	/*
-	 * Bytes behind the slowest gate that stay readable for tools and observers,
-	 * not available to producers; 0: half the capacity, or less where max_record
+	 * Bytes behind the slowest gate, less one record at most, that stay readable for
+	 * tools and observers, not available to producers; 0: half the capacity, or less where max_record
 	 * needs it. In the first lap, where nothing lies behind, it is available. Of no
 	 * meaning in overwrite mode: all is history.
 	 */
