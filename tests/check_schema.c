@@ -30,12 +30,12 @@ START_TEST(macro_finds_kind_offset_and_count)
 {
 	const struct shr_schema *schema = SHR_SCHEMA_OF(order);
 	static const struct shr_field expected[] = {
-		{"id", 0, 0, SHR_KIND_U64, 0},	   {"px", 8, 0, SHR_KIND_F64, 0},
-		{"qty", 16, 0, SHR_KIND_U32, 0},   {"side", 20, 0, SHR_KIND_U32, 0},
-		{"flags", 24, 2, SHR_KIND_U8, 0},  {"sym", 26, 8, SHR_KIND_CHAR, 0},
-		{"live", 34, 0, SHR_KIND_U8, 0},   {"level", 35, 0, SHR_KIND_I8, 0},
-		{"tick", 36, 0, SHR_KIND_I16, 0},  {"book", 38, 0, SHR_KIND_U16, 0},
-		{"ratio", 40, 4, SHR_KIND_F32, 0}, {"delta", 56, 0, SHR_KIND_I64, 0},
+		{"id", 0, 0, SHR_KIND_U64, 0, NULL, NULL},	   {"px", 8, 0, SHR_KIND_F64, 0, NULL, NULL},
+		{"qty", 16, 0, SHR_KIND_U32, 0, NULL, NULL},   {"side", 20, 0, SHR_KIND_U32, 0, NULL, NULL},
+		{"flags", 24, 2, SHR_KIND_U8, 0, NULL, NULL},  {"sym", 26, 8, SHR_KIND_CHAR, 0, NULL, NULL},
+		{"live", 34, 0, SHR_KIND_U8, 0, NULL, NULL},   {"level", 35, 0, SHR_KIND_I8, 0, NULL, NULL},
+		{"tick", 36, 0, SHR_KIND_I16, 0, NULL, NULL},  {"book", 38, 0, SHR_KIND_U16, 0, NULL, NULL},
+		{"ratio", 40, 4, SHR_KIND_F32, 0, NULL, NULL}, {"delta", 56, 0, SHR_KIND_I64, 0, NULL, NULL},
 	};
 
 	ck_assert_str_eq(schema->name, "order");
