@@ -865,7 +865,7 @@ START_TEST(pthread_mutexes_of_another_word_size_are_refused)
 	struct shr_mutex *mutex = mutex_open(SHR_LOCKS_PTHREAD, 1);
 	struct shr_inspect *inspect = NULL;
 	struct shr_segment_info info;
-	char image[3 * 4096], other[sizeof(name) + 4], other_path[sizeof(other) + 16];
+	char image[16 * 4096], other[sizeof(name) + 4], other_path[sizeof(other) + 16];
 	struct shm_header *header = (struct shm_header *)image;
 	ssize_t size;
 	int fd = open(path, O_RDONLY);
