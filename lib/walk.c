@@ -660,8 +660,10 @@ int shr_walk_next(struct shr_walk *walk, struct shr_walk_record *record)
 			return 0;
 		}
 		passed += total;
-		if (passed > walk->view.capacity)
-			return walk->view.single ? corrupt(walk->at) : -EAGAIN;
+		if (passed > walk->view.capacity) { /* producers abort as fast, or it is corrupt */
+			err = overtaken(walk);
+			return err < 0 ? err : -EAGAIN;
+		}
 	}
 }
 
