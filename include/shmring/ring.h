@@ -376,7 +376,6 @@ struct shr_cursor {
 	uint64_t skips;	  /* passed over since the last release */
 	uint64_t reclaim; /* oldest position kept */
 	uint64_t history;
-	uint64_t stride; /* bytes that the last record took */
 	shr_word_ *shared_position; /* what is released, for everybody */
 	shr_word_ *shared_delivered;
 };
@@ -670,14 +669,7 @@ SHR_API inline int shr_cursor_next(struct shr_cursor *cursor, struct shr_record 
 			record->member = (uint16_t)(word >> 52 & 1023);
 			record->deliveries = 0;
 			record->sequence = record->time_ns = record->lost = 0;
-			/*
-			 * Most records are as long as the last one: guess that, so that the
-			 * cpu looks for the next one before it has read how long this one is.
-			 */
-			if (SHR_LIKELY_(total == cursor->stride))
-				next += *(volatile uint64_t *)&cursor->stride;
-			else
-				next += cursor->stride = total;
+			next += total;
 			cursor->next = next;
 			/* Relaxed: for who comes after this process, or only looks. */
 			__atomic_store_n(cursor->shared_delivered, next, __ATOMIC_RELAXED);
