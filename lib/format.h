@@ -6,7 +6,8 @@
  *	4096    struct shm_member []    one a process
  *	...     schemas                 struct shm_schema each, then strings
  *	...     objects                 each at a multiple of 4096: a ring, plain
- *	                                bytes, or an array of shm_mutex or shm_event_line
+ *	                                bytes, a table, or an array of shm_mutex or
+ *	                                shm_event_line
  *
  * Numbers are in the byte order of the creator; header.byte_order tells. All
  * offsets are from the start of the segment. Reserved bytes are zero. A number
@@ -307,6 +308,69 @@ enum {
 #define RECORD_TOTAL(header, length)                                                           \
 	(((uint64_t)(length) + (header) + FORMAT_ALIGN - 1) & ~(uint64_t)(FORMAT_ALIGN - 1))
 
+/*
+ * A table: this, its index, its slots. Geometry is in the directory: param[0]
+ * slots, [1] TABLE_PARAM_*, [2] bytes in a record, [3] bytes before the key in it
+ * low 32 bits, in the key high 32.
+ */
+#define FORMAT_TABLE_INDEX 512u
+struct shm_table {
+	struct shm_mutex lock; /* who inserts, removes, mends the index; our own word always */
+	/* 128: who changes a record. */
+	shm_atomic_u64 changes; /* so far, more or less one a change */
+	struct shm_event event; /* with it */
+	uint32_t reserved_changes[28];
+	/* 256: the owner of the lock. */
+	shm_atomic_u64 version; /* of the index; odd: it is being built anew */
+	shm_atomic_u64 used;	/* slots */
+	shm_atomic_u64 graves;	/* entries of the index that are INDEX_GRAVE */
+	shm_atomic_u64 hint;	/* where a free slot may be */
+	shm_atomic_u64 rebuilds;
+	shm_atomic_u64 repairs;
+	shm_u64 reserved_lock[10];
+	/* 384: seldom. */
+	shm_atomic_u64 takeovers; /* locks of slots taken over from the dead */
+	shm_u64 reserved_seldom[15];
+};
+
+/* Of shm_object.param[1]: mode, is the key text, number of the key's field + 1. */
+#define TABLE_PARAM(mode, text, field)                                                         \
+	((uint64_t)(mode) | (uint64_t)(text) << 8 | (uint64_t)(field) << 32)
+#define TABLE_PARAM_MODE(param) ((uint32_t)((param) & 0xff))
+#define TABLE_PARAM_TEXT(param) ((uint32_t)((param) >> 8 & 0xffffff))
+#define TABLE_PARAM_FIELD(param) ((uint32_t)((param) >> 32))
+
+/*
+ * An entry of the index: hash of the key high 32 bits, slot + 1 low 32. 0: nothing
+ * was ever here, what is looked for is not beyond.
+ */
+#define INDEX_GRAVE ((uint64_t)UINT32_MAX)
+#define INDEX_ENTRY(hash, slot) ((uint64_t)(hash) << 32 | ((uint64_t)(slot) + 1))
+#define INDEX_HASH(entry) ((uint32_t)((entry) >> 32))
+#define INDEX_SLOT(entry) ((uint32_t)(entry)-1)
+
+/*
+ * A slot: a mutex of our own word, whose room for another backend is the slot's;
+ * then the key, if it is longer than @key; then the record: two copies in an
+ * atomic table, each at a multiple of 64.
+ */
+#define FORMAT_SLOT_KEY 32u
+struct shm_slot {
+	union {
+		struct shm_mutex lock;
+		struct {
+			uint32_t lock_words[16];
+			/* 64 */
+			shm_atomic_u64 sequence;   /* atomic: commits; in place: odd inside a change */
+			shm_atomic_u64 generation; /* odd: used */
+			shm_atomic_u32 hash;	   /* of the key */
+			uint32_t reserved;
+			shm_u64 reserved_slot;
+			uint8_t key[FORMAT_SLOT_KEY];
+		};
+	};
+};
+
 #define FORMAT_AT(type, member, at) \
 	_Static_assert(offsetof(struct type, member) == (at), "format: " #type "." #member)
 #define FORMAT_IS(type, bytes) _Static_assert(sizeof(struct type) == (bytes), "format: " #type)
@@ -357,6 +421,16 @@ FORMAT_AT(shm_ring, space, 512);
 FORMAT_AT(shm_ring, take_lock, 640);
 FORMAT_AT(shm_ring, full, 768);
 FORMAT_AT(shm_ring, cursor, 1024);
+FORMAT_IS(shm_table, FORMAT_TABLE_INDEX);
+FORMAT_AT(shm_table, changes, 128);
+FORMAT_AT(shm_table, event, 136);
+FORMAT_AT(shm_table, version, 256);
+FORMAT_AT(shm_table, takeovers, 384);
+FORMAT_IS(shm_slot, FORMAT_LINE);
+FORMAT_AT(shm_slot, sequence, 64);
+FORMAT_AT(shm_slot, generation, 72);
+FORMAT_AT(shm_slot, hash, 80);
+FORMAT_AT(shm_slot, key, 96);
 _Static_assert(sizeof(shm_atomic_u64) == 8 && _Alignof(shm_atomic_u64) == 8, "format: u64");
 
 /* Two libraries of one format whose layouts differ all the same refuse each other. */

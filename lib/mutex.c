@@ -318,6 +318,56 @@ static void orphan(struct shm_mutex *mutex, uint32_t dead, int is_pthread)
 	}
 }
 
+/* --- For layers above ---------------------------------------------------------- */
+
+int mutex_word_held(const struct shm_mutex *mutex, uint32_t me, uint32_t *seen)
+{
+	*seen = atomic_load_explicit(&mutex->word, memory_order_relaxed);
+	if (MUTEX_OWNER(*seen) != me ||
+	    atomic_load_explicit(&mutex->thread, memory_order_relaxed) != own_thread())
+		return -EPERM;
+	return 0;
+}
+
+uint32_t mutex_word_consistent(struct shm_mutex *mutex, uint32_t seen)
+{
+	/* Release: whoever finds it well finds it mended. Pairs with lock:A. */
+	atomic_store_explicit(&mutex->word, seen & ~MUTEX_DIRTY, memory_order_release);
+	KILL_POINT("mutex:consistent");
+	return seen & ~MUTEX_DIRTY;
+}
+
+void mutex_word_unlock(struct shm_mutex *mutex, uint32_t seen, int registered)
+{
+	word_unlock(mutex, seen, registered);
+}
+
+void mutex_word_leave(struct shm_mutex *mutex, uint32_t seen, int registered)
+{
+	atomic_store_explicit(&mutex->thread, 0, memory_order_relaxed);
+	/* unlock:A. Release, and dirty as before. Pairs with lock:A. */
+	atomic_store_explicit(&mutex->word, seen & ~MUTEX_OWNER(~0u), memory_order_release);
+	KILL_POINT("mutex:unlocked");
+	event_notify(&mutex->event, registered, 1);
+}
+
+void mutex_word_orphan(struct shm_mutex *mutex, uint32_t dead)
+{
+	orphan(mutex, dead, 0);
+}
+
+int mutex_word_give_back(struct shm_mutex *mutex, uint32_t me)
+{
+	uint32_t thread = atomic_load_explicit(&mutex->thread, memory_order_relaxed);
+
+	if (mutex_word_owner(mutex) != me)
+		return 0;
+	if (thread && !syscall(SYS_tgkill, getpid(), (pid_t)thread, 0))
+		return -EBUSY;
+	orphan(mutex, me, 0);
+	return 0;
+}
+
 /* --- Handles ----------------------------------------------------------------- */
 
 int shr_mutex_describe(struct shr_object *object, const char *name, uint32_t count)
@@ -396,14 +446,9 @@ int shr_mutex_open(struct shr_mutex **result, const char *name, const char *mode
  */
 static int give_back(struct shr_mutex *mutex, struct shm_mutex *shm)
 {
-	uint32_t thread = atomic_load_explicit(&shm->thread, memory_order_relaxed);
-
-	if (MUTEX_OWNER(atomic_load_explicit(&shm->word, memory_order_relaxed)) != mutex->me)
-		return 0;
-	if (mutex->is_pthread || (thread && !syscall(SYS_tgkill, getpid(), (pid_t)thread, 0)))
-		return -EBUSY;
-	orphan(shm, mutex->me, 0);
-	return 0;
+	if (mutex->is_pthread)
+		return mutex_word_owner(shm) == mutex->me ? -EBUSY : 0;
+	return mutex_word_give_back(shm, mutex->me);
 }
 
 int shr_mutex_close(struct shr_mutex *mutex)
@@ -538,14 +583,9 @@ int shr_mutex_try(struct shr_mutex *mutex, uint32_t index)
 /* Does this thread hold it? */
 static int hold_check(const struct shr_mutex *mutex, uint32_t index, uint32_t *seen)
 {
-	struct shm_mutex *shm;
-
 	if (!usable(mutex, index))
 		return refuse(mutex, index);
-	shm = &mutex->shm[index];
-	*seen = atomic_load_explicit(&shm->word, memory_order_relaxed);
-	if (MUTEX_OWNER(*seen) != mutex->me ||
-	    atomic_load_explicit(&shm->thread, memory_order_relaxed) != own_thread())
+	if (mutex_word_held(&mutex->shm[index], mutex->me, seen))
 		return shr_fail(EPERM, "this thread does not hold the mutex");
 	return 0;
 }
@@ -594,11 +634,8 @@ int shr_mutex_consistent(struct shr_mutex *mutex, uint32_t index)
 		return shr_fail(EINVAL, "the mutex is not dirty");
 	if (mutex->is_pthread)
 		err = mutex_pthread_consistent(&mutex->shm[index]);
-	/* Release: whoever finds it well finds it mended. Pairs with lock:A. */
 	if (!err)
-		atomic_store_explicit(&mutex->shm[index].word, seen & ~MUTEX_DIRTY,
-				      memory_order_release);
-	KILL_POINT("mutex:consistent");
+		mutex_word_consistent(&mutex->shm[index], seen);
 	return err;
 }
 

@@ -27,6 +27,25 @@ int mutex_view(struct shr_mutex_info *info, const struct shm_mutex *mutex, uint3
 int mutex_word_lock(const struct shr_segment *segment, struct shm_mutex *mutex, uint32_t me,
 		    int64_t deadline_ns);
 
+/* Does this thread hold it? 0 and *@seen is the word, or -EPERM. */
+int mutex_word_held(const struct shm_mutex *mutex, uint32_t me, uint32_t *seen);
+
+/* By who holds it, with the word that it has now. consistent() returns the new word. */
+uint32_t mutex_word_consistent(struct shm_mutex *mutex, uint32_t seen);
+void mutex_word_unlock(struct shm_mutex *mutex, uint32_t seen, int registered);
+/* Unlock a dirty one as it is: the next one is told -EOWNERDEAD, too. */
+void mutex_word_leave(struct shm_mutex *mutex, uint32_t seen, int registered);
+
+/* With the byte of @dead held: it owns it no more. */
+void mutex_word_orphan(struct shm_mutex *mutex, uint32_t dead);
+static inline uint32_t mutex_word_owner(const struct shm_mutex *mutex)
+{
+	return MUTEX_OWNER(atomic_load_explicit(&mutex->word, memory_order_relaxed));
+}
+
+/* At the end of a handle: -EBUSY a thread of this process holds it; of one that has ended: 0. */
+int mutex_word_give_back(struct shm_mutex *mutex, uint32_t me);
+
 /* Note who has it now: 0, or -EOWNERDEAD if @dirty. */
 int mutex_taken(struct shm_mutex *mutex, int dirty);
 
