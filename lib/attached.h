@@ -28,7 +28,7 @@ struct shr_segment {
 	void *pin; /* a page of that file, where it is not the segment itself; or NULL */
 	int life; /* -1, or the token's, where the mapping does not pin it */
 	uint32_t slot; /* SLOT_NONE: an observer */
-	_Atomic uint32_t users; /* rings, mutexes and events open on it */
+	_Atomic uint32_t users; /* rings, tables, mutexes and events open on it */
 	_Atomic uint64_t *deaths_seen; /* a slot: shm_death.deaths that was reported */
 	dev_t device;
 	ino_t inode;

@@ -316,10 +316,9 @@ enum {
 #define FORMAT_TABLE_INDEX 512u
 struct shm_table {
 	struct shm_mutex lock; /* who inserts, removes, mends the index; our own word always */
-	/* 128: who changes a record. */
-	shm_atomic_u64 changes; /* so far, more or less one a change */
-	struct shm_event event; /* with it */
-	uint32_t reserved_changes[28];
+	/* 128: who changes a record, if somebody watches. */
+	struct shm_event event; /* something was changed */
+	uint32_t reserved_event[30];
 	/* 256: the owner of the lock. */
 	shm_atomic_u64 version; /* of the index; odd: it is being built anew */
 	shm_atomic_u64 used;	/* slots */
@@ -422,8 +421,7 @@ FORMAT_AT(shm_ring, take_lock, 640);
 FORMAT_AT(shm_ring, full, 768);
 FORMAT_AT(shm_ring, cursor, 1024);
 FORMAT_IS(shm_table, FORMAT_TABLE_INDEX);
-FORMAT_AT(shm_table, changes, 128);
-FORMAT_AT(shm_table, event, 136);
+FORMAT_AT(shm_table, event, 128);
 FORMAT_AT(shm_table, version, 256);
 FORMAT_AT(shm_table, takeovers, 384);
 FORMAT_IS(shm_slot, FORMAT_LINE);

@@ -7,10 +7,11 @@
 #include "event.h"
 #include "mutex.h"
 #include "ring_core.h"
+#include "table.h"
 
 int kind_known(uint32_t kind)
 {
-	return kind >= SHR_OBJECT_BYTES && kind <= SHR_OBJECT_EVENT;
+	return kind >= SHR_OBJECT_BYTES && kind <= SHR_OBJECT_TABLE;
 }
 
 int kind_check(const struct shm_object *entry)
@@ -22,6 +23,8 @@ int kind_check(const struct shm_object *entry)
 		return mutex_entry_check(entry);
 	case SHR_OBJECT_EVENT:
 		return event_entry_check(entry);
+	case SHR_OBJECT_TABLE:
+		return table_entry_check(entry);
 	default:
 		return 0;
 	}
@@ -45,6 +48,8 @@ int kind_sweep(void *object, const struct shm_object *entry, const struct shr_se
 		return ring_sweep(object, entry, segment, slot);
 	if (entry->kind == SHR_OBJECT_MUTEX)
 		mutex_sweep(object, entry, segment->layout.header.locks, slot + 1);
+	else if (entry->kind == SHR_OBJECT_TABLE)
+		table_sweep(object, entry, slot + 1);
 	return 0;
 }
 
@@ -58,6 +63,8 @@ void kind_wake(void *object, const struct shm_object *entry)
 		mutex_wake(object, entry);
 	else if (entry->kind == SHR_OBJECT_EVENT)
 		event_wake_all(object, entry);
+	else if (entry->kind == SHR_OBJECT_TABLE)
+		table_wake(object, entry);
 }
 
 int kind_describe(struct shr_object *object, uint32_t kind, const char *name, uint64_t count,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * L1, the segment: one named piece of memory that holds several named objects
- * (rings, mutexes, events, plain bytes), a table of the processes attached to it, and the
+ * (rings, tables, mutexes, events, plain bytes), a table of the processes attached to it, and the
  * schemas of the records in it.
  *
  * Nobody ever sees a half-made segment: it is built without a name and then
@@ -36,11 +36,12 @@ struct shr_schema;
 #define SHR_OBJECT_RING 2  /* see ring.h */
 #define SHR_OBJECT_MUTEX 3 /* see lock.h */
 #define SHR_OBJECT_EVENT 4 /* see lock.h */
+#define SHR_OBJECT_TABLE 5 /* see table.h */
 
 /*
  * An object of a segment to be created. Zero it, then fill in kind, name and
- * size for plain bytes, or let shr_ring_describe(), shr_mutex_describe() or
- * shr_event_describe() fill it.
+ * size for plain bytes, or let shr_ring_describe(), shr_mutex_describe(),
+ * shr_event_describe() or shr_table_describe() fill it.
  */
 struct shr_object {
 	uint32_t kind;		       /* SHR_OBJECT_* */

@@ -9,6 +9,7 @@
 #include <shmring/schema.h>
 #include <shmring/lock.h>
 #include <shmring/ring.h>
+#include <shmring/table.h>
 #include <shmring/inspect.h>
 
 #endif
