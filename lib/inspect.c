@@ -169,7 +169,8 @@ int shr_inspect_object(const struct shr_inspect *inspect, uint32_t index,
 		ring_entry_options(&info->ring, entry);
 		info->ring.schema = info->schema;
 	}
-	if (entry->kind == SHR_OBJECT_MUTEX || entry->kind == SHR_OBJECT_EVENT)
+	if (entry->kind == SHR_OBJECT_MUTEX || entry->kind == SHR_OBJECT_EVENT ||
+	    entry->kind == SHR_OBJECT_TABLE)
 		info->count = (uint32_t)entry->param[0];
 	return 0;
 }

@@ -81,27 +81,18 @@ struct shr_mutex {
 
 /* --- The word ---------------------------------------------------------------- */
 
-/*
- * Of this thread: gettid(2), asked once. initial-exec is one load, in a library,
- * too; glibc keeps some room for libraries that are loaded later, others do not.
- */
-#ifdef __GLIBC__
-#define THREAD_MODEL __attribute__((tls_model("initial-exec")))
-#else
-#define THREAD_MODEL
-#endif
-static _Thread_local uint32_t thread_id THREAD_MODEL;
+_Thread_local uint32_t mutex_thread_id MUTEX_THREAD_MODEL;
 
 static uint32_t own_thread(void)
 {
-	if (!thread_id)
-		thread_id = (uint32_t)syscall(SYS_gettid);
-	return thread_id;
+	if (!mutex_thread_id)
+		mutex_thread_id = (uint32_t)syscall(SYS_gettid);
+	return mutex_thread_id;
 }
 
 void mutex_forget_thread(void)
 {
-	thread_id = 0;
+	mutex_thread_id = 0;
 }
 
 static int word_possible(uint32_t seen, uint32_t members)
@@ -616,8 +607,8 @@ int shr_mutex_unlock(struct shr_mutex *mutex, uint32_t index)
 	shm = &mutex->shm[index];
 	seen = atomic_load_explicit(&shm->word, memory_order_relaxed);
 	/* Not dirty, and this thread's, which has an id if it ever locked one. */
-	if (!thread_id || (seen & (MUTEX_ONE_DEATH - 1)) != mutex->me ||
-	    atomic_load_explicit(&shm->thread, memory_order_relaxed) != thread_id)
+	if (!mutex_thread_id || (seen & (MUTEX_ONE_DEATH - 1)) != mutex->me ||
+	    atomic_load_explicit(&shm->thread, memory_order_relaxed) != mutex_thread_id)
 		return unlock_slow(mutex, index);
 	word_unlock(shm, seen, 1);
 	return 0;

@@ -6,7 +6,19 @@
 #include <shmring/lock.h>
 
 #include "attached.h"
+#include "event.h"
 #include "format.h"
+#include "killpoint.h"
+
+/*
+ * Of this thread: gettid(2), asked once. initial-exec is one load, in a library,
+ * too; glibc keeps some room for libraries that are loaded later, others do not.
+ */
+#ifdef __GLIBC__
+#define MUTEX_THREAD_MODEL __attribute__((tls_model("initial-exec")))
+#else
+#define MUTEX_THREAD_MODEL
+#endif
 
 /* For kinds.c */
 int mutex_entry_check(const struct shm_object *entry);
@@ -26,6 +38,31 @@ int mutex_view(struct shr_mutex_info *info, const struct shm_mutex *mutex, uint3
  */
 int mutex_word_lock(const struct shr_segment *segment, struct shm_mutex *mutex, uint32_t me,
 		    int64_t deadline_ns);
+
+/*
+ * The short way: it is free and without a flag, and this thread has locked one
+ * before. 1 locked, or 0: mutex_word_lock().
+ */
+extern __attribute__((visibility("hidden"))) _Thread_local uint32_t mutex_thread_id MUTEX_THREAD_MODEL;
+static inline int mutex_word_fast(struct shm_mutex *mutex, uint32_t me)
+{
+	uint32_t seen = atomic_load_explicit(&mutex->word, memory_order_relaxed);
+	uint32_t thread = mutex_thread_id;
+
+	/* lock:A. Acquire: what the last owner did. Pairs with unlock:A, sweep:A. */
+	if (!thread || seen & (MUTEX_ONE_DEATH - 1) ||
+	    !atomic_compare_exchange_strong_explicit(&mutex->word, &seen, seen | me,
+						     memory_order_acquire, memory_order_relaxed))
+		return 0;
+	KILL_POINT("mutex:taken");
+	/* Relaxed, both: for people, and for this thread itself. */
+	atomic_store_explicit(&mutex->thread, thread, memory_order_relaxed);
+	atomic_store_explicit(&mutex->acquired,
+			      atomic_load_explicit(&mutex->acquired, memory_order_relaxed) + 1,
+			      memory_order_relaxed);
+	KILL_POINT("mutex:mine");
+	return 1;
+}
 
 /* Does this thread hold it? 0 and *@seen is the word, or -EPERM. */
 int mutex_word_held(const struct shm_mutex *mutex, uint32_t me, uint32_t *seen);

@@ -429,7 +429,8 @@ int table_lock(struct shr_table *table, uint32_t index, int64_t deadline_ns)
 	if (err)
 		return err;
 	slot = table_slot(&table->view, index);
-	err = mutex_word_lock(table->segment, &slot->lock, table->me, deadline_ns);
+	if (!mutex_word_fast(&slot->lock, table->me))
+		err = mutex_word_lock(table->segment, &slot->lock, table->me, deadline_ns);
 	if (err && err != -EOWNERDEAD)
 		return err;
 	KILL_POINT("table:begun");
@@ -822,16 +823,12 @@ int shr_table_get(const struct shr_table *table, uint32_t index, struct shr_slot
 	return 0;
 }
 
-int shr_table_stat(const struct shr_table *table, struct shr_table_status *status)
+void table_status(struct shr_table_status *status, const struct table_geometry *is,
+		  const struct shm_table *shm)
 {
-	const struct table_geometry *is = &table->view.is;
-	struct shm_table *shm = table->view.shm;
-	uint64_t used, graves;
+	uint64_t used = atomic_load_explicit(&shm->used, memory_order_relaxed);
+	uint64_t graves = atomic_load_explicit(&shm->graves, memory_order_relaxed);
 
-	if (!table->tag)
-		return table_refuse(table, 0);
-	used = atomic_load_explicit(&shm->used, memory_order_relaxed);
-	graves = atomic_load_explicit(&shm->graves, memory_order_relaxed);
 	*status = (struct shr_table_status){
 		.slots = is->slots,
 		.used = used < is->slots ? (uint32_t)used : is->slots,
@@ -843,6 +840,13 @@ int shr_table_stat(const struct shr_table *table, struct shr_table_status *statu
 		.rebuilds = atomic_load_explicit(&shm->rebuilds, memory_order_relaxed),
 		.repairs = atomic_load_explicit(&shm->repairs, memory_order_relaxed),
 		.takeovers = atomic_load_explicit(&shm->takeovers, memory_order_relaxed)};
+}
+
+int shr_table_stat(const struct shr_table *table, struct shr_table_status *status)
+{
+	if (!table->tag)
+		return table_refuse(table, 0);
+	table_status(status, &table->view.is, table->view.shm);
 	return 0;
 }
 

@@ -165,6 +165,8 @@ int table_counters_attach(struct shr_table *table, const struct shr_schema *sche
 int table_entry_check(const struct shm_object *entry);
 /* 0, or -EINVAL: impossible. */
 int table_geometry(struct table_geometry *is, const struct shm_object *entry);
+void table_status(struct shr_table_status *status, const struct table_geometry *is,
+		  const struct shm_table *shm);
 void table_sweep(void *object, const struct shm_object *entry, uint32_t dead);
 void table_wake(void *object, const struct shm_object *entry);
 

@@ -969,6 +969,75 @@ START_TEST(nothing_is_changed_in_an_obsolete_segment)
 }
 END_TEST
 
+START_TEST(an_inspector_sees_slots_and_who_is_inside)
+{
+	uint32_t *told = shared_page();
+	struct shr_inspect *inspect = NULL;
+	struct shr_table_status status;
+	struct shr_object_info object;
+	struct shr_mutex_info lock;
+	struct shr_slot_info info;
+	struct account account, wanted = account_of(1, 1);
+	char longer[100];
+	int64_t end;
+	pid_t pid;
+
+	table = accounts((uint32_t)_i, 4);
+	put(table, 1);
+	MUST(shr_inspect_open(&inspect, name));
+	MUST(shr_inspect_object(inspect, 0, &object));
+	ck_assert_uint_eq(object.kind, SHR_OBJECT_TABLE);
+	ck_assert_uint_eq(object.count, 4);
+	MUST(shr_inspect_table(inspect, 0, &status));
+	ck_assert_uint_eq(status.used, 1);
+	ck_assert_uint_eq(status.key_field, 1);
+	ck_assert_int_eq(shr_inspect_table(inspect, 1, &status), -ENOENT);
+	memset(longer, 1, sizeof(longer));
+	MUST(shr_inspect_slot(inspect, 0, 0, longer, sizeof(longer), &info, &lock));
+	ck_assert_mem_eq(longer, &wanted, sizeof(wanted));
+	ck_assert_int_eq(longer[sizeof(wanted)], 0);
+	ck_assert_uint_eq(lock.owner, 0);
+	ck_assert_int_eq(shr_inspect_slot(inspect, 0, 1, longer, sizeof(longer), NULL, NULL), -ENOENT);
+	MUST(shr_inspect_slot(inspect, 0, 1, NULL, 0, &info, &lock));
+	ck_assert_uint_eq(info.generation, 0);
+	ck_assert_int_eq(shr_inspect_slot(inspect, 0, 4, NULL, 0, &info, &lock), -ERANGE);
+	ck_assert_int_eq(shr_inspect_slot(inspect, 1, 0, NULL, 0, &info, &lock), -ENOENT);
+	pid = fork();
+	if (!pid) {
+		struct shr_table *mine = open_too(0);
+		struct account *record;
+
+		for (uint64_t step = 1; mine && !*told; step++) {
+			if (shr_table_begin(mine, 0, (void **)&record))
+				_exit(1);
+			*record = account_of(1, step);
+			shr_table_commit(mine, 0);
+		}
+		if (!mine || shr_table_begin(mine, 0, (void **)&record))
+			_exit(2);
+		say(told, 2);
+		for (;;)
+			pause();
+	}
+	end = clock_ns() + 300000000;
+	while (clock_ns() < end) {
+		int err = shr_inspect_slot(inspect, 0, 0, &account, sizeof(account), &info, NULL);
+
+		ck_assert(err == 0 || err == -EAGAIN);
+		ck_assert(err || account_whole(&account));
+	}
+	say(told, 1);
+	ck_assert(until(told, 2));
+	MUST(shr_inspect_slot(inspect, 0, 0, NULL, 0, &info, &lock));
+	ck_assert_uint_eq(lock.owner, 2);
+	ck_assert_int_eq(shr_inspect_slot(inspect, 0, 0, &account, sizeof(account), NULL, NULL),
+			 _i == SHR_TABLE_IN_PLACE ? -EAGAIN : 0);
+	kill_now(pid);
+	shr_inspect_close(inspect);
+	MUST(shr_table_close(table));
+}
+END_TEST
+
 /* --- Watching ---------------------------------------------------------------- */
 
 START_TEST(who_waits_is_told_of_a_change)
@@ -1443,6 +1512,7 @@ int main(void)
 	tcase_add_loop_test(tc, readers_see_the_sum_whatever_two_writers_do, 0, 2);
 	tcase_add_loop_test(tc, keys_are_found_while_others_come_and_go, 0, 3);
 	tcase_add_test(tc, an_observer_reads_and_changes_nothing);
+	tcase_add_loop_test(tc, an_inspector_sees_slots_and_who_is_inside, 0, 2);
 	tcase_add_test(tc, a_child_has_nothing_of_its_parents_handle);
 	tcase_add_test(tc, nothing_is_changed_in_an_obsolete_segment);
 	tcase_add_loop_test(tc, who_waits_is_told_of_a_change, 0, 2);

@@ -24,6 +24,7 @@
 #include <shmring/ring.h>
 #include <shmring/schema.h>
 #include <shmring/segment.h>
+#include <shmring/table.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -87,7 +88,7 @@ struct shr_object_info {
 	uint64_t schema_hash;
 	const struct shr_schema *schema; /* NULL: untyped. Valid until the inspector is closed */
 	struct shr_ring_options ring;	 /* of a ring: its geometry */
-	uint32_t count;			 /* of mutexes or events: how many */
+	uint32_t count;			 /* of mutexes, events or slots of a table: how many */
 	uint32_t reserved;
 };
 
@@ -141,6 +142,32 @@ SHR_API int shr_inspect_ring(const struct shr_inspect *inspect, uint32_t index,
  */
 SHR_API int shr_inspect_cursor(const struct shr_inspect *inspect, uint32_t index, uint32_t number,
 			       struct shr_cursor_info *info);
+
+/*
+ * Geometry and numbers of the table that is object @index.
+ *
+ * Returns:  0, or -ENOENT, -EPROTOTYPE not a table, -EBADMSG, -ENODATA
+ * Since:    0.1
+ */
+SHR_API int shr_inspect_table(const struct shr_inspect *inspect, uint32_t index,
+			      struct shr_table_status *status);
+
+/*
+ * Slot @number, from 0, of the table that is object @index: of @size bytes at @buffer
+ * those that the record has, as some commit left them, and zeroes; *@info of that copy;
+ * *@lock, who is inside an update. @buffer may be NULL: only those, of a free or torn
+ * slot, too. @info and @lock may be NULL.
+ *
+ * Progress: never waits; at most SHR_INSPECT_TRIES times three system calls.
+ * Returns:  0, or -ENOENT no such object, or the slot is free, -ERANGE no such slot,
+ *           -EAGAIN changed too fast, or torn (in place), -EPROTOTYPE not a table,
+ *           -EBADMSG, -ENODATA
+ * Since:    0.1
+ */
+#define SHR_INSPECT_TRIES 64
+SHR_API int shr_inspect_slot(const struct shr_inspect *inspect, uint32_t index, uint32_t number,
+			     void *buffer, size_t size, struct shr_slot_info *info,
+			     struct shr_mutex_info *lock);
 
 /* What has counters. */
 #define SHR_COUNTERS_RING 0
