@@ -807,6 +807,68 @@ START_TEST(readers_see_the_sum_whatever_two_writers_do)
 }
 END_TEST
 
+struct large {
+	uint64_t word[1024];
+};
+SHR_SCHEMA(large, 1, word);
+
+/* Long enough that most copies are overtaken; all words of a commit are the same. */
+START_TEST(large_records_are_whole_while_two_write_them)
+{
+	const struct shr_table_options o = {.struct_size = sizeof(o), .schema = SHR_SCHEMA_OF(large)};
+	uint32_t *told = shared_page();
+	uint64_t reads = 0, given_up = 0, distinct = 0, last = 0;
+	struct large large = {{0}};
+	pid_t pid[2];
+	int64_t end;
+
+	table = table_make((struct shr_table_options){
+		.mode = (uint32_t)_i, .slots = 1, .schema = SHR_SCHEMA_OF(large)});
+	MUST(shr_table_insert(table, &large, sizeof(large), NULL));
+	for (int i = 0; i < 2; i++) {
+		pid[i] = fork();
+		if (!pid[i]) {
+			struct shr_table *mine = NULL;
+			struct large *record;
+
+			if (shr_table_open(&mine, name, "+<", &o, NULL))
+				_exit(1);
+			while (!__atomic_load_n(told, __ATOMIC_RELAXED)) {
+				if (shr_table_begin(mine, 0, (void **)&record))
+					_exit(2);
+				for (int j = 0; j < 1024; j++)
+					record->word[j]++;
+				if (shr_table_commit(mine, 0))
+					_exit(3);
+				if (_i == SHR_TABLE_IN_PLACE)
+					usleep(50);
+			}
+			_exit(shr_table_close(mine) != 0);
+		}
+	}
+	end = clock_ns() + 1500000000;
+	while (clock_ns() < end) {
+		int err = shr_table_read(table, 0, &large, sizeof(large), NULL);
+
+		ck_assert(!err || err == -EAGAIN);
+		for (int i = 1; i < 1024 && !err; i++)
+			ck_assert_uint_eq(large.word[i], large.word[0]);
+		reads += !err;
+		given_up += !!err;
+		distinct += large.word[0] != last;
+		last = large.word[0];
+	}
+	say(told, 1);
+	ck_assert_int_eq(ended(pid[0]), 0);
+	ck_assert_int_eq(ended(pid[1]), 0);
+	ck_assert_uint_gt(reads, 100);
+	ck_assert_uint_gt(distinct, 20);
+	if (_i == SHR_TABLE_ATOMIC)
+		ck_assert_uint_le(given_up, reads / 10);
+	MUST(shr_table_close(table));
+}
+END_TEST
+
 /* Keys that stay are found at any time; those that go and come are whole or not there. */
 START_TEST(keys_are_found_while_others_come_and_go)
 {
@@ -1510,6 +1572,7 @@ int main(void)
 	tc = part(suite, "many");
 	tcase_add_test(tc, no_count_of_several_processes_is_lost);
 	tcase_add_loop_test(tc, readers_see_the_sum_whatever_two_writers_do, 0, 2);
+	tcase_add_loop_test(tc, large_records_are_whole_while_two_write_them, 0, 2);
 	tcase_add_loop_test(tc, keys_are_found_while_others_come_and_go, 0, 3);
 	tcase_add_test(tc, an_observer_reads_and_changes_nothing);
 	tcase_add_loop_test(tc, an_inspector_sees_slots_and_who_is_inside, 0, 2);

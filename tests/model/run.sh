@@ -149,6 +149,26 @@ both|overwrite|assertion|LOOK_BEFORE_COPY|the look at reclaim before the copy
 both|overwrite|assertion|CLEANER_WITHOUT_FENCE|no fence in the cleaner
 both|overwrite|assertion|ZERO_BEFORE_RECLAIM|zeroes before reclaim
 both|overwrite|assertion|PASS_BUSY|a record in work is passed
+both|table|passes|KILLS=2|a record in two copies, 2 writers, 1 reader, 2 kills
+both|table|passes|IN_PLACE KILLS=2|a record in place, 2 writers, 1 reader, 2 kills
+both|table|assertion|NO_FENCE|no fence between the lock and the stores to the copy
+both|table|assertion|ACCEPT_ONE_STEP|a reader accepts a sequence that moved by one
+both|table|assertion|CURRENT_COPY|written to the current copy
+both|table|assertion|NOT_BROUGHT_UP|the other copy is not brought up to date
+both|table|assertion|IN_PLACE KILLS=1 NOT_TOLD|in place, torn, and the next owner is not told
+both|table|assertion|IN_PLACE ODD_LATE|in place, odd after the first store
+both|table|assertion|IN_PLACE ACCEPT_ODD|in place, a reader accepts an odd sequence
+both|table|passes|INDEX OPERATIONS=2 KILLS=1|the index, 2 operations, 1 kill
+full|table|passes|INDEX OPERATIONS=3 KILLS=1|the index, 3 operations, 1 kill
+full|table|passes|INDEX OPERATIONS=3 KILLS=2|the index, 3 operations, 2 kills
+both|table|assertion|INDEX USED_FIRST|used before it is in the index
+both|table|assertion|INDEX BURIED_FIRST|out of the index while it is used
+both|table|assertion|INDEX REMOVED_TO_EMPTY|a removed entry is empty, and no grave
+both|table|assertion|INDEX GENERATION_ONCE|the generation is not looked at again after the key
+both|table|assertion|INDEX VERSION_ONCE|the version of the index is not looked at again
+both|table|assertion|INDEX EVEN_VERSION|a rebuild under an even version
+full|table|assertion|INDEX KILLS=1 NO_SCAN|an odd version, and the slots are not looked at
+both|table|assertion|INDEX KILLS=1 REPAIR_WITHOUT_REBUILD|a rebuild that its dead owner did not end stays so
 END
 }
 
