@@ -274,19 +274,6 @@ int mutex_word_lock(const struct shr_segment *segment, struct shm_mutex *mutex, 
 	return sleep_for(segment, mutex, me, deadline_ns);
 }
 
-/* Free it, well or lost. Nobody else changes the word of a living owner. */
-static inline void word_unlock(struct shm_mutex *mutex, uint32_t seen, int registered)
-{
-	uint32_t lost = seen & MUTEX_DIRTY ? MUTEX_LOST : 0;
-
-	atomic_store_explicit(&mutex->thread, 0, memory_order_relaxed);
-	/* unlock:A. Release: what was changed inside. Pairs with lock:A. */
-	atomic_store_explicit(&mutex->word, (seen & ~(MUTEX_ONE_DEATH - 1)) | lost,
-			      memory_order_release);
-	KILL_POINT("mutex:unlocked");
-	event_notify(&mutex->event, registered, lost ? INT_MAX : 1);
-}
-
 /* @dead owns it no more, if it does. */
 static void orphan(struct shm_mutex *mutex, uint32_t dead, int is_pthread)
 {
@@ -311,26 +298,12 @@ static void orphan(struct shm_mutex *mutex, uint32_t dead, int is_pthread)
 
 /* --- For layers above ---------------------------------------------------------- */
 
-int mutex_word_held(const struct shm_mutex *mutex, uint32_t me, uint32_t *seen)
-{
-	*seen = atomic_load_explicit(&mutex->word, memory_order_relaxed);
-	if (MUTEX_OWNER(*seen) != me ||
-	    atomic_load_explicit(&mutex->thread, memory_order_relaxed) != own_thread())
-		return -EPERM;
-	return 0;
-}
-
 uint32_t mutex_word_consistent(struct shm_mutex *mutex, uint32_t seen)
 {
 	/* Release: whoever finds it well finds it mended. Pairs with lock:A. */
 	atomic_store_explicit(&mutex->word, seen & ~MUTEX_DIRTY, memory_order_release);
 	KILL_POINT("mutex:consistent");
 	return seen & ~MUTEX_DIRTY;
-}
-
-void mutex_word_unlock(struct shm_mutex *mutex, uint32_t seen, int registered)
-{
-	word_unlock(mutex, seen, registered);
 }
 
 void mutex_word_leave(struct shm_mutex *mutex, uint32_t seen, int registered)
@@ -591,7 +564,7 @@ static __attribute__((noinline)) int unlock_slow(struct shr_mutex *mutex, uint32
 		return err;
 	shm = &mutex->shm[index];
 	if (!mutex->is_pthread) {
-		word_unlock(shm, seen, mutex->registered);
+		mutex_word_unlock(shm, seen, mutex->registered);
 		return 0;
 	}
 	return mutex_pthread_unlock(shm, seen);
@@ -610,7 +583,7 @@ int shr_mutex_unlock(struct shr_mutex *mutex, uint32_t index)
 	if (!mutex_thread_id || (seen & (MUTEX_ONE_DEATH - 1)) != mutex->me ||
 	    atomic_load_explicit(&shm->thread, memory_order_relaxed) != mutex_thread_id)
 		return unlock_slow(mutex, index);
-	word_unlock(shm, seen, 1);
+	mutex_word_unlock(shm, seen, 1);
 	return 0;
 }
 

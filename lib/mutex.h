@@ -3,6 +3,9 @@
 #ifndef LIB_MUTEX_H
 #define LIB_MUTEX_H
 
+#include <errno.h>
+#include <limits.h>
+
 #include <shmring/lock.h>
 
 #include "attached.h"
@@ -65,11 +68,30 @@ static inline int mutex_word_fast(struct shm_mutex *mutex, uint32_t me)
 }
 
 /* Does this thread hold it? 0 and *@seen is the word, or -EPERM. */
-int mutex_word_held(const struct shm_mutex *mutex, uint32_t me, uint32_t *seen);
+static inline int mutex_word_held(const struct shm_mutex *mutex, uint32_t me, uint32_t *seen)
+{
+	*seen = atomic_load_explicit(&mutex->word, memory_order_relaxed);
+	if (MUTEX_OWNER(*seen) != me || !mutex_thread_id ||
+	    atomic_load_explicit(&mutex->thread, memory_order_relaxed) != mutex_thread_id)
+		return -EPERM;
+	return 0;
+}
 
 /* By who holds it, with the word that it has now. consistent() returns the new word. */
 uint32_t mutex_word_consistent(struct shm_mutex *mutex, uint32_t seen);
-void mutex_word_unlock(struct shm_mutex *mutex, uint32_t seen, int registered);
+/* Free it, well or lost. Nobody else changes the word of a living owner. */
+static inline void mutex_word_unlock(struct shm_mutex *mutex, uint32_t seen, int registered)
+{
+	uint32_t lost = seen & MUTEX_DIRTY ? MUTEX_LOST : 0;
+
+	atomic_store_explicit(&mutex->thread, 0, memory_order_relaxed);
+	/* unlock:A. Release: what was changed inside. Pairs with lock:A. */
+	atomic_store_explicit(&mutex->word, (seen & ~(MUTEX_ONE_DEATH - 1)) | lost,
+			      memory_order_release);
+	KILL_POINT("mutex:unlocked");
+	event_notify(&mutex->event, registered, lost ? INT_MAX : 1);
+}
+
 /* Unlock a dirty one as it is: the next one is told -EOWNERDEAD, too. */
 void mutex_word_leave(struct shm_mutex *mutex, uint32_t seen, int registered);
 

@@ -384,11 +384,16 @@ int table_refuse(const struct shr_table *table, uint32_t slot)
 
 /* --- Updates ----------------------------------------------------------------- */
 
-void table_changed(struct shr_table *table)
+static inline void changed(struct shr_table *table)
 {
 	/* changed:A. The change, then the look at who watches. Pairs with watched:A. */
 	event_notify(&table->view.shm->event, table->registered, INT_MAX);
 	KILL_POINT("table:told");
+}
+
+void table_changed(struct shr_table *table)
+{
+	changed(table);
 }
 
 static int is_torn(const struct shr_table *table, struct shm_slot *slot)
@@ -418,7 +423,7 @@ void table_unlock(struct shr_table *table, struct shm_slot *slot, int leave)
 		mutex_word_unlock(&slot->lock, seen & ~MUTEX_DIRTY, table->registered);
 }
 
-int table_lock(struct shr_table *table, uint32_t index, int64_t deadline_ns)
+static __attribute__((noinline)) int lock_slow(struct shr_table *table, uint32_t index, int64_t deadline_ns)
 {
 	struct shm_slot *slot;
 	int err, used;
@@ -429,8 +434,7 @@ int table_lock(struct shr_table *table, uint32_t index, int64_t deadline_ns)
 	if (err)
 		return err;
 	slot = table_slot(&table->view, index);
-	if (!mutex_word_fast(&slot->lock, table->me))
-		err = mutex_word_lock(table->segment, &slot->lock, table->me, deadline_ns);
+	err = mutex_word_lock(table->segment, &slot->lock, table->me, deadline_ns);
 	if (err && err != -EOWNERDEAD)
 		return err;
 	KILL_POINT("table:begun");
@@ -442,6 +446,34 @@ int table_lock(struct shr_table *table, uint32_t index, int64_t deadline_ns)
 		return 0;
 	table_unlock(table, slot, 0);
 	return shr_fail(ENOENT, "slot %u is free", index);
+}
+
+/* Free, used, in a segment that is current: what a slot mostly is. */
+static inline int lock_fast(struct shr_table *table, uint32_t index)
+{
+	struct shm_slot *slot = table_slot(&table->view, index);
+
+	/* In a child all of it is zero: no index is below. */
+	if (__builtin_expect(index >= table->view.is.slots || !table->me ||
+			     atomic_load_explicit(table->obsolete, memory_order_acquire) ||
+			     !mutex_word_fast(&slot->lock, table->me), 0))
+		return 0;
+	KILL_POINT("table:begun");
+	/* used:A. As in lock_slow(). */
+	if (__builtin_expect(atomic_load_explicit(&slot->generation, memory_order_acquire) & 1, 1))
+		return 1;
+	table_unlock(table, slot, 0);
+	return 0;
+}
+
+static inline int lock_slot(struct shr_table *table, uint32_t index, int64_t deadline_ns)
+{
+	return lock_fast(table, index) ? 0 : lock_slow(table, index, deadline_ns);
+}
+
+int table_lock(struct shr_table *table, uint32_t index, int64_t deadline_ns)
+{
+	return lock_slot(table, index, deadline_ns);
 }
 
 int table_lock_generation(struct shr_table *table, uint32_t index, uint64_t generation)
@@ -456,7 +488,7 @@ int table_lock_generation(struct shr_table *table, uint32_t index, uint64_t gene
 }
 
 /* Locked: let the record be changed. 0, or -EOWNERDEAD it is torn. */
-static int open_record(struct shr_table *table, struct shm_slot *slot, int whole, void **record)
+static inline int open_record(struct shr_table *table, struct shm_slot *slot, int whole, void **record)
 {
 	const struct table_view *view = &table->view;
 	uint64_t sequence = atomic_load_explicit(&slot->sequence, memory_order_relaxed);
@@ -503,7 +535,7 @@ int shr_table_begin_until(struct shr_table *table, uint32_t slot, void **record,
 	int err = begin_fits(table);
 
 	if (!err)
-		err = table_lock(table, slot, deadline_ns);
+		err = lock_slot(table, slot, deadline_ns);
 	if (err)
 		return err;
 	err = open_record(table, table_slot(&table->view, slot), 0, record);
@@ -544,7 +576,7 @@ int shr_table_begin_key(struct shr_table *table, const void *bytes, size_t size,
 }
 
 /* The record is as it shall be: all see it from here on. */
-static void publish(struct shr_table *table, struct shm_slot *slot, uint32_t seen)
+static inline __attribute__((always_inline)) void publish(struct shr_table *table, struct shm_slot *slot, uint32_t seen)
 {
 	uint64_t sequence = atomic_load_explicit(&slot->sequence, memory_order_relaxed);
 
@@ -553,7 +585,7 @@ static void publish(struct shr_table *table, struct shm_slot *slot, uint32_t see
 	/* commit:A. Release: the copy. Pairs with read:A. */
 	atomic_store_explicit(&slot->sequence, sequence + 1, memory_order_release);
 	KILL_POINT("table:committed");
-	table_changed(table);
+	changed(table);
 	mutex_word_unlock(&slot->lock, seen & ~MUTEX_DIRTY, table->registered);
 }
 
@@ -652,7 +684,7 @@ int shr_table_write(struct shr_table *table, uint32_t index, const void *record,
 	void *to;
 
 	if (!err)
-		err = table_lock(table, index, SHR_FOREVER);
+		err = lock_slot(table, index, SHR_FOREVER);
 	if (err)
 		return err;
 	slot = table_slot(view, index);
