@@ -588,19 +588,28 @@ START_TEST(programs_of_two_versions_share_a_table)
 	struct grown record = {.key = 5, .later = {1, 2, 3}}, back, *within;
 	struct account old;
 	struct shr_table *other = NULL;
-	uint32_t slot;
+	struct shr_mutex_info lock;
+	struct shr_slot_info info;
+	uint32_t slot, next;
 
 	/* Made by the old program: the new one has zeroes, and cannot point beyond the record. */
 	table = accounts((uint32_t)_i, 4);
 	MUST(shr_table_open(&other, name, "+<", &o, NULL));
 	MUST(shr_table_insert(other, &record, sizeof(record), &slot));
+	next = put(table, 9); /* where a record too long would end */
 	memset(&back, 0xff, sizeof(back));
 	MUST(shr_table_read(other, slot, &back, sizeof(back), NULL));
 	ck_assert_uint_eq(back.key, 5);
 	ck_assert_uint_eq(back.later[0], 0);
 	ck_assert_uint_eq(back.later[19], 0);
 	ck_assert_int_eq(shr_table_begin(other, slot, (void **)&within), -EMSGSIZE);
-	MUST(shr_table_write(other, slot, &record, sizeof(record)));
+	for (int i = 0; i < 3; i++)
+		MUST(shr_table_write(other, slot, &record, sizeof(record)));
+	ck_assert_uint_eq(next, slot + 1);
+	MUST(shr_table_get(table, next, &info, &lock));
+	ck_assert_uint_eq(lock.acquired, 0);
+	MUST(shr_table_read(table, next, &old, sizeof(old), NULL));
+	ck_assert(account_whole(&old));
 	MUST(shr_table_close(other));
 	MUST(shr_table_close(table));
 	/* Made by the new program: what the old one does not know stays. */
@@ -924,6 +933,50 @@ START_TEST(keys_are_found_while_others_come_and_go)
 	ck_assert_uint_gt(stat_of(table).rebuilds, 0);
 	check_whole(table, stat_of(table).used);
 	MUST(shr_table_close(observer));
+	MUST(shr_table_close(table));
+}
+END_TEST
+
+/* The only slot is now one key's, now the other's: nobody gets hold of the wrong one. */
+START_TEST(a_key_that_moves_is_not_mistaken_for_another)
+{
+	const uint64_t key = 1;
+	uint32_t *told = shared_page(), slot;
+	uint64_t got = 0, missed = 0;
+	int64_t end;
+	pid_t pid;
+
+	table = accounts((uint32_t)_i, 1);
+	pid = fork();
+	if (!pid) {
+		struct shr_table *mine = open_too(0);
+
+		for (uint64_t step = 0; mine && !*told; step++) {
+			uint64_t one = step % 2 + 1;
+			struct account account = account_of(one, step);
+
+			if (shr_table_insert(mine, &account, sizeof(account), NULL) == 0)
+				shr_table_remove(mine, 0);
+		}
+		_exit(!mine || shr_table_close(mine));
+	}
+	end = clock_ns() + 1500000000;
+	while (clock_ns() < end)
+		for (int i = 0; i < 100; i++) {
+			struct account *record;
+			int err = shr_table_begin_key(table, &key, sizeof(key), &slot, (void **)&record);
+
+			ck_assert(!err || err == -ENOENT || err == -EAGAIN);
+			*(err ? &missed : &got) += 1;
+			if (err)
+				continue;
+			ck_assert_uint_eq(record->key, key);
+			MUST(shr_table_commit(table, slot));
+		}
+	say(told, 1);
+	ck_assert_int_eq(ended(pid), 0);
+	ck_assert_uint_gt(got, 100);
+	ck_assert_uint_gt(missed, 100);
 	MUST(shr_table_close(table));
 }
 END_TEST
@@ -1444,6 +1497,43 @@ START_TEST(killed_after_every_instruction)
 }
 END_TEST
 
+/* In the wake there is a moment when the bit of the watcher is gone and no number has moved. */
+START_TEST(a_writer_killed_in_its_wake_is_seen_by_who_watches)
+{
+	struct shm_table *shm;
+	struct account target = account_of(1, 1);
+	uint64_t step, cleared = 0, between = 0;
+	int killed = 1;
+	char *image;
+
+	table = accounts((uint32_t)_i, 4);
+	put(table, 1);
+	image = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_SHARED,
+		     shr_segment_fd(shr_table_segment(table)), 0);
+	ck_assert(image != MAP_FAILED);
+	shm = (struct shm_table *)(void *)(image +
+					   ((struct shm_header *)(void *)image)->directory[0].offset);
+	for (step = 1; killed == 1; step++) {
+		uint64_t since = shr_table_changes(table);
+
+		/* Nobody may attach from here on: that sweeps, and tells. */
+		killed = shr_test_kill_at(step, prepare_victim, call_write, &target);
+		ck_assert_int_ge(killed, 0);
+		if (!atomic_load(&shm->event.sleepers)) {
+			cleared++;
+			between += atomic_load(&shm->event.sequence) == since;
+			MUST(shr_table_wait_until(table, SHR_TABLE_ANY, since, 0, NULL));
+		}
+		MUST(shr_table_write(table, 0, &target, sizeof(target)));
+	}
+	ck_assert_int_eq(killed, 0);
+	ck_assert_uint_gt(between, 0);
+	ck_assert_uint_gt(cleared, between);
+	munmap(image, 65536);
+	MUST(shr_table_close(table));
+}
+END_TEST
+
 /* --- A hostile peer ---------------------------------------------------------- */
 
 /* Scribble over the object; but not over locks, if they are spared. */
@@ -1578,6 +1668,7 @@ int main(void)
 	tcase_add_loop_test(tc, readers_see_the_sum_whatever_two_writers_do, 0, 2);
 	tcase_add_loop_test(tc, large_records_are_whole_while_two_write_them, 0, 2);
 	tcase_add_loop_test(tc, keys_are_found_while_others_come_and_go, 0, 3);
+	tcase_add_loop_test(tc, a_key_that_moves_is_not_mistaken_for_another, 0, 2);
 	tcase_add_test(tc, an_observer_reads_and_changes_nothing);
 	tcase_add_loop_test(tc, an_inspector_sees_slots_and_who_is_inside, 0, 2);
 	tcase_add_test(tc, a_child_has_nothing_of_its_parents_handle);
@@ -1589,6 +1680,7 @@ int main(void)
 	tcase_add_test(tc, a_kill_inside_an_update_in_place_is_told_until_repaired);
 	tcase_add_loop_test(tc, a_sweep_frees_the_slots_of_the_dead, 0, 2);
 	tc = part(suite, "steps");
+	tcase_add_loop_test(tc, a_writer_killed_in_its_wake_is_seen_by_who_watches, 0, 2);
 	tcase_add_loop_test(tc, killed_after_every_instruction, 0, 3 * KILLS);
 	tc = part(suite, "hostile");
 	tcase_add_loop_test(tc, a_peer_that_scribbles_over_everything_harms_nobody, 0, 6);
