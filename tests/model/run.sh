@@ -160,7 +160,6 @@ both|table|assertion|IN_PLACE ODD_LATE|in place, odd after the first store
 both|table|assertion|IN_PLACE ACCEPT_ODD|in place, a reader accepts an odd sequence
 both|table|passes|INDEX OPERATIONS=2 KILLS=1|the index, 2 operations, 1 kill
 full|table|passes|INDEX OPERATIONS=3 KILLS=1|the index, 3 operations, 1 kill
-full|table|passes|INDEX OPERATIONS=3 KILLS=2|the index, 3 operations, 2 kills
 both|table|assertion|INDEX USED_FIRST|used before it is in the index
 both|table|assertion|INDEX BURIED_FIRST|out of the index while it is used
 both|table|assertion|INDEX REMOVED_TO_EMPTY|a removed entry is empty, and no grave
