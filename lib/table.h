@@ -77,7 +77,7 @@ static inline uint8_t *table_key_of(const struct table_view *view, struct shm_sl
 static inline uint8_t *table_copy(const struct table_view *view, struct shm_slot *slot,
 				  uint64_t sequence)
 {
-	return (uint8_t *)slot + view->is.record_at + (sequence & 1) * view->is.copy_step;
+	return (uint8_t *)slot + view->is.record_at + (-(sequence & 1) & view->is.copy_step);
 }
 
 /* In place the half of a sequence, so that the version moves by commits only. */
