@@ -42,7 +42,8 @@ else
 	echo "not ok $n - ordering of rings: not in the code: $missing"
 fi
 # In the code: "read:A. Acquire: ...", or "changed:A. It may ..."; what it pairs with is in the table only.
-sed -n '/^ \* Ordering/,/^ \* Progress/!p' lib/table.c lib/table_index.c lib/table_counters.c lib/table_watch.c |
+sed -n '/^ \* Ordering/,/^ \* Progress/!p' lib/table.c lib/table_index.c lib/table_counters.c lib/table_watch.c \
+	lib/table_read.c |
 	grep -o '[a-z]*:[A-Z]\>' | sort -u >"$dir/table-code"
 sed -n '/^ \* Ordering/,/^ \* Progress/p' lib/table.c | grep -o '[a-z]*:[A-Z]\>' | sort -u >"$dir/table-table"
 same "ordering of tables: code and table" "$dir/table-code" "$dir/table-table"
