@@ -76,9 +76,10 @@ uint32_t fields_in(const struct shr_schema *schema, size_t size)
 
 const char *name_of_kind(uint32_t kind)
 {
-	static const char *const names[] = {"unknown", "bytes", "ring", "mutex", "event"};
+	static const char *const names[] = {"unknown", "bytes", "ring",
+					     "mutex",	"event", "table"};
 
-	return names[kind <= SHR_OBJECT_EVENT ? kind : 0];
+	return names[kind < sizeof(names) / sizeof(names[0]) ? kind : 0];
 }
 
 const char *name_of_member_state(uint32_t state)
