@@ -216,7 +216,7 @@ send -b 4096 -n 1 -e 0 >/dev/null
 start ./feed watch "$name" audit -d -f oldest >"$tmp/audit-0"
 audit=$!
 await lines "$tmp/audit-0" 1
-start ./feed send "$name" -e 0 -n 100000 >"$tmp/sent" 2>"$tmp/err"
+start ./feed send "$name" -e 20 -n 20000 >"$tmp/sent" 2>"$tmp/err"
 sender=$!
 i=0 killed=
 while [ $i -lt 5 ]; do
@@ -239,10 +239,10 @@ start ./feed watch "$name" audit -d >"$tmp/audit-6"
 audit=$!
 ended $sender
 status=$?
-await grep -q '^#100001 ' "$tmp/audit-6"
+await grep -q '^#20001 ' "$tmp/audit-6"
 end TERM $audit
-case_is "the next one goes on to the end" "$status $? $(cat "$tmp/sent")" "0 0 sent 100000 quotes from #2 on"
-case_is "none is missing, and none is twice but marked so" "$(in_order "$tmp"/audit-[0-6])" "up to #100001"
+case_is "the next one goes on to the end" "$status $? $(cat "$tmp/sent")" "0 0 sent 20000 quotes from #2 on"
+case_is "none is missing, and none is twice but marked so" "$(in_order "$tmp"/audit-[0-6])" "up to #20001"
 case_is "takeovers are counted" "$(dump info "$name" | sed -n 's/^ *consumer  *//p') $(counter cursor position)" \
 	"nobody; died and replaced: 6 $(dump -o json info "$name" | jq -r '.objects[0].ring.tail')"
 start ./feed send "$name" -e 0 -n 1000 >"$tmp/sent" 2>"$tmp/err"
@@ -253,7 +253,7 @@ case_is "closed, it is waited for, too" "$(cat "$tmp/err"; dump blame "$name" | 
 waits for cursor audit, which nobody has open, for at least 0.2 s"
 removed audit
 ended $sender
-case_is "removed, it is not waited for any more" "$? $(cat "$tmp/sent")" "0 sent 1000 quotes from #100002 on"
+case_is "removed, it is not waited for any more" "$? $(cat "$tmp/sent")" "0 sent 1000 quotes from #20002 on"
 
 # A lossy one is overtaken.
 anew
