@@ -639,7 +639,9 @@ SHR_API inline int shr_producer_commit(struct shr_producer *producer)
  * records can be held (not by lossy cursors and observers: the next call ends the
  * copy that the last one gave).
  *
- * Progress: bounded. At a record whose producer has died it mends the ring.
+ * Progress: bounded. At a record whose producer has died it mends the ring. At the
+ *           tail of a ring that is written fast it may wait for 2 us, if several
+ *           records come meanwhile: that leaves producers their lines.
  * Returns:  0, or -EAGAIN  nothing committed is there; in a queue also if a living
  *                          worker that was stopped holds the take lock
  *                 -ESTALE  the same, and the segment is obsolete
