@@ -361,6 +361,8 @@ int shr_inspect_ring(const struct shr_inspect *inspect, uint32_t index,
 		err = read_numbers(&walk, of_gate, sizeof(of_gate) / sizeof(of_gate[0]));
 		if (err)
 			return err;
+		if ((int64_t)(own.position - own.delivered) > 0) /* it passed what is no record */
+			own.delivered = own.position;
 	}
 	own.producer = ROLE_MEMBER(producer);
 	own.producer_takeovers = ROLE_TAKEOVERS(producer);
