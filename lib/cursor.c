@@ -714,7 +714,7 @@ int shr_cursor_close(struct shr_cursor *hot)
 			queue_close(&c->queue);
 		if (c->shm) {
 			if (!(atomic_load(&c->shm->mode) & CURSOR_DURABLE)) {
-				cursors_free(c->ring, c->shm);
+				cursors_free(c->shm);
 				event_notify(&c->ring->view.shm->space, c->ring->segment->registered,
 					     INT_MAX);
 			}

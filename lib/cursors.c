@@ -180,17 +180,16 @@ int shr_ring_remove_cursor(struct shr_ring *ring, const char *name)
 	if (err)
 		return err;
 	if (find(&ring->view, name) == place) /* else it went with its dead owner */
-		cursors_free(ring, cursor);
+		cursors_free(cursor);
 	ring_role_leave(ring, &cursor->role);
 	event_notify(&ring->view.shm->space, ring->segment->registered, INT32_MAX);
 	return 0;
 }
 
-void cursors_free(const struct shr_ring *ring, struct shm_cursor *place)
+void cursors_free(struct shm_cursor *place)
 {
 	uint64_t mode = atomic_load(&place->mode);
 
-	(void)ring;
 	atomic_store_explicit(&place->mode, mode - CURSOR_MODE(mode), memory_order_release);
 }
 
@@ -264,7 +263,7 @@ static int create(const struct shr_ring *ring, const char *name,
 	KILL_POINT("join:joining");
 	err = cursors_join(ring, options, cursor, &position, &sequence);
 	if (err) {
-		cursors_free(ring, cursor);
+		cursors_free(cursor);
 		ring_role_leave(ring, &cursor->role);
 		return err;
 	}

@@ -234,7 +234,8 @@ int cursors_take(const struct shr_ring *ring, const char *name,
  */
 int cursors_join(const struct shr_ring *ring, const struct shr_cursor_options *options,
 		 struct shm_cursor *place, uint64_t *position, uint64_t *sequence);
-void cursors_free(const struct shr_ring *ring, struct shm_cursor *place);
+/* Its place is free: by who has the role. */
+void cursors_free(struct shm_cursor *place);
 
 /* cursor.c, for wait_any.c */
 int cursor_look(struct shr_cursor *cursor); /* 0: next has something; -EAGAIN; or what it says */
