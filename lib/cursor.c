@@ -51,6 +51,7 @@ struct cursor {
 	struct shr_cursor hot;
 	uint32_t tag; /* 0 in a child */
 	int copies;   /* lossy, or observes: nobody waits for it */
+	int plain;    /* records of a word and a payload, read in place: there is a short way */
 	int named;    /* has a place, shm */
 	struct shr_ring *ring;
 	struct shm_cursor *shm; /* NULL: observes, or a worker of a queue */
@@ -59,7 +60,10 @@ struct cursor {
 	uint64_t batch;
 	struct marks marks;
 	uint64_t position; /* released */
-	uint64_t skipped;  /* all, those of hot.skips not among them */
+	uint64_t again;	   /* records below were delivered before */
+	uint64_t reclaim;  /* oldest position kept */
+	uint64_t skips;	   /* passed over since the last release */
+	uint64_t skipped;  /* all, those of skips not among them */
 	uint64_t redelivered;
 	uint64_t sequence;   /* number that the record at hot.next should have */
 	uint64_t lost;	     /* all, with the records up to hot.next */
@@ -97,18 +101,27 @@ static int corrupt(uint64_t position)
 			(unsigned long long)position);
 }
 
-/* From what the last cleaning left to hot.reclaim. */
+/* Whether calls may go the short way: nothing is to be counted or told. */
+static void set_short_way(struct cursor *c)
+{
+	int may = c->plain && !c->skips && (int64_t)(c->again - c->hot.next) <= 0;
+
+	c->hot.data = may ? c->ring->view.data : NULL;
+}
+
+/* From what the last cleaning left to reclaim. */
 static void zero_to_reclaim(struct cursor *c)
 {
 	struct shm_ring *shm = c->ring->view.shm;
 
 	/* Observers stop trusting these bytes before they are zeroed. */
-	atomic_store_explicit(&shm->reclaim, c->hot.reclaim, memory_order_seq_cst);
+	atomic_store_explicit(&shm->reclaim, c->reclaim, memory_order_seq_cst);
 	atomic_thread_fence(memory_order_seq_cst); /* clean:B */
 	KILL_POINT("release:reclaim");
-	ring_zero(&c->ring->view, c->clean - c->ring->view.capacity, c->hot.reclaim);
+	ring_zero(&c->ring->view, c->clean - c->ring->view.capacity, c->reclaim);
 	KILL_POINT("release:zeroed");
-	c->clean = c->hot.reclaim + c->ring->view.capacity;
+	c->clean = c->reclaim + c->ring->view.capacity;
+	c->hot.keep = c->reclaim + c->ring->view.history;
 	/*
 	 * clean:A. Release: zeroes before clean. Pairs with reserve:A.
 	 */
@@ -120,7 +133,7 @@ static void zero_to_reclaim(struct cursor *c)
 static int clean_behind(struct cursor *c, uint64_t position)
 {
 	const struct ring_view *view = &c->ring->view;
-	uint64_t reclaim = c->hot.reclaim, keep = view->history, least;
+	uint64_t reclaim = c->reclaim, keep = view->history, least;
 
 	if (position - reclaim <= keep)
 		return 0;
@@ -128,12 +141,12 @@ static int clean_behind(struct cursor *c, uint64_t position)
 	keep -= keep < c->batch ? keep : c->batch;
 	/* A mark must not lie before reclaim, and not give up much more than a batch. */
 	least = keep > c->batch ? keep - c->batch : 0;
-	if (marks_find(&c->marks, position - keep, position - least, &c->hot.reclaim) &&
-	    position - c->hot.reclaim < position - reclaim) {
+	if (marks_find(&c->marks, position - keep, position - least, &c->reclaim) &&
+	    position - c->reclaim < position - reclaim) {
 		zero_to_reclaim(c);
 		return 0;
 	}
-	c->hot.reclaim = reclaim;
+	c->reclaim = reclaim;
 	while (position - reclaim > keep) {
 		uint64_t word = atomic_load_explicit(ring_word(view, reclaim), memory_order_relaxed);
 		uint64_t total = ring_record_total(view, reclaim, word);
@@ -142,7 +155,7 @@ static int clean_behind(struct cursor *c, uint64_t position)
 			return corrupt(reclaim);
 		reclaim += total;
 	}
-	c->hot.reclaim = reclaim;
+	c->reclaim = reclaim;
 	zero_to_reclaim(c);
 	return 0;
 }
@@ -151,7 +164,7 @@ static int clean_behind(struct cursor *c, uint64_t position)
 static void release_by_journal(struct cursor *c)
 {
 	struct shm_cursor *shm = c->shm;
-	uint64_t skipped = c->skipped + c->hot.skips, next = c->hot.next;
+	uint64_t skipped = c->skipped + c->skips, next = c->hot.next;
 	/* Lost before a record that was skipped, and not told yet: a successor counts it again. */
 	uint64_t sequence = c->sequence - c->untold;
 
@@ -169,7 +182,7 @@ static void release_by_journal(struct cursor *c)
 	atomic_store_explicit(&shm->sequence, sequence, memory_order_release);
 	KILL_POINT("release:counted");
 	c->skipped = skipped;
-	c->hot.skips = 0;
+	c->skips = 0;
 	/* release:A */
 	atomic_store_explicit(&shm->position, next, memory_order_release);
 }
@@ -184,15 +197,16 @@ int shr_cursor_release_slow(struct shr_cursor *hot)
 		return queue_ack_all(&c->queue);
 	c->position = hot->next;
 	if (!c->shm) {
-		c->skipped += hot->skips;
-		hot->skips = 0;
+		c->skipped += c->skips;
+		c->skips = 0;
 		return 0;
 	}
-	if (hot->skips || c->ring->view.sequence_at)
+	if (c->skips || c->ring->view.sequence_at)
 		release_by_journal(c);
-	else if (!hot->data) /* release:A; else the short way has */
+	else /* release:A; the short way has done it */
 		atomic_store_explicit(&c->shm->position, hot->next, memory_order_release);
 	KILL_POINT("release:moved");
+	set_short_way(c);
 	if (!c->ring->view.ahead)
 		return clean_behind(c, hot->next);
 	if (!c->copies)
@@ -290,14 +304,14 @@ static int deliver(struct cursor *c, uint64_t word, uint64_t total, struct shr_r
 	c->lost += c->untold;
 	c->untold = 0;
 	c->sequence = number + 1;
-	if ((int64_t)(hot->again - hot->next) > 0) {
+	if ((int64_t)(c->again - hot->next) > 0) {
 		record->flags |= SHR_RECORD_REDELIVERED;
 		c->redelivered++;
 		if (c->shm)
 			atomic_store_explicit(&c->shm->redelivered, c->redelivered, memory_order_relaxed);
 	}
 	hot->next += total;
-	if ((int64_t)(hot->again - hot->next) <= 0)
+	if ((int64_t)(c->again - hot->next) <= 0)
 		__atomic_store_n(hot->shared_delivered, hot->next, __ATOMIC_RELAXED);
 	return 0;
 }
@@ -315,6 +329,7 @@ static void give_back(struct cursor *c, const struct shr_record *record)
 		__atomic_store_n(c->hot.shared_delivered, record->position, __ATOMIC_RELAXED);
 	if (c->shm)
 		atomic_store_explicit(&c->shm->redelivered, c->redelivered, memory_order_relaxed);
+	set_short_way(c);
 }
 
 /* Move over what is no record. Nothing held and nothing to tell: released at once. */
@@ -333,13 +348,11 @@ static int pass(struct cursor *c, uint64_t word, uint64_t total)
 		if (err)
 			return err;
 		c->sequence++;
-		hot->skips++;
+		c->skips++;
 	}
 	hot->next += total;
 	if (held || c->untold)
 		return 0;
-	if (c->shm && hot->data && !hot->skips) /* release:A */
-		atomic_store_explicit(&c->shm->position, hot->next, memory_order_release);
 	return shr_cursor_release_slow(hot);
 }
 
@@ -467,7 +480,10 @@ static int next_queue(struct cursor *c, size_t limit, struct shr_record *record)
 
 static int next_slow(struct cursor *c, size_t limit, struct shr_record *record)
 {
-	return is_queue(c) ? next_queue(c, limit, record) : next_stream(c, record);
+	int err = is_queue(c) ? next_queue(c, limit, record) : next_stream(c, record);
+
+	set_short_way(c);
+	return err;
 }
 
 /* Nothing for next: the descriptor is to tell when there is. */
@@ -575,15 +591,14 @@ static int resume(struct cursor *c)
 		return corrupt(position);
 	atomic_store_explicit(&shm->position, position, memory_order_release);
 	c->position = c->hot.next = position;
-	c->hot.again = delivered;
-	c->hot.reclaim = position - 8; /* each release the long way; but see below */
-	c->hot.history = 0;
+	c->again = delivered;
+	c->hot.keep = position - 8; /* each release the long way; but see below */
 	if (view->ahead)
 		return 0;
 	if (position - reclaim > view->capacity || reclaim - (clean - view->capacity) > view->capacity)
 		return corrupt(position);
-	c->hot.history = view->history;
-	c->hot.reclaim = reclaim;
+	c->reclaim = reclaim;
+	c->hot.keep = reclaim + view->history;
 	c->clean = clean;
 	if (clean - view->capacity != reclaim)
 		zero_to_reclaim(c);
@@ -631,7 +646,7 @@ static int begin(struct cursor *c, const char *name, const struct shr_cursor_opt
 	if (options->flags & SHR_CURSOR_OBSERVE) {
 		c->copies = 1;
 		err = cursors_join(ring, options, NULL, &c->hot.next, &c->sequence);
-		c->position = c->hot.again = c->hot.next;
+		c->position = c->again = c->hot.next;
 		return err;
 	}
 	if (ring->view.mode == SHR_RING_QUEUE) {
@@ -692,9 +707,8 @@ int shr_cursor_open_version(struct shr_cursor **result, struct shr_ring *ring, c
 		handle_free(c, sizeof(*c));
 		return err;
 	}
-	/* The short way is for records of a word and a payload that is read in place. */
-	if (ring->view.header == 8 && !c->copies)
-		c->hot.data = ring->view.data;
+	c->plain = ring->view.header == 8 && !c->copies;
+	set_short_way(c);
 	c->tag = CURSOR_TAG;
 	atomic_fetch_add(&ring->users, 1);
 	*result = &c->hot;
@@ -795,6 +809,32 @@ struct shr_ring *cursor_ring(struct shr_cursor *hot)
 	return own(hot)->ring;
 }
 
+/* As the short way of next, but delivered is one store for all. */
+static size_t next_short(struct shr_cursor *hot, struct shr_record *records, size_t count)
+{
+	const uint8_t *data = hot->data;
+	uint64_t next = hot->next, mask = hot->mask, max = hot->max_record;
+	size_t n = 0;
+
+	if (!data)
+		return 0;
+	for (; n < count; n++) {
+		uint64_t index = next & mask;
+		/* next:A */
+		uint64_t word = __atomic_load_n((const shr_word_ *)(const void *)(data + index),
+						__ATOMIC_ACQUIRE);
+		uint64_t size = WORD_LENGTH(word), total = RECORD_TOTAL(8, size);
+
+		if (WORD_STATE(word) != WORD_READY || size > max || index + total > mask + 1)
+			break;
+		shr_record_make_(&records[n], data + index + 8, word, next);
+		next += total;
+	}
+	hot->next = next;
+	__atomic_store_n(hot->shared_delivered, next, __ATOMIC_RELAXED);
+	return n;
+}
+
 int shr_cursor_next_many(struct shr_cursor *hot, struct shr_record *records, size_t count)
 {
 	size_t n = 0;
@@ -804,8 +844,12 @@ int shr_cursor_next_many(struct shr_cursor *hot, struct shr_record *records, siz
 		count = INT_MAX;
 	if (count && own(hot)->copies) /* there is one buffer */
 		count = 1;
-	while (n < count && !(err = shr_cursor_next(hot, &records[n])))
+	while (n < count) {
+		n += next_short(hot, records + n, count - n);
+		if (n == count || (err = shr_cursor_next_slow(hot, &records[n])))
+			break;
 		n++;
+	}
 	return n || !count ? (int)n : err;
 }
 
@@ -900,7 +944,8 @@ static int copy_out(struct shr_cursor *hot, void *buffer, struct shr_record *rec
 	return shr_cursor_release(hot);
 }
 
-int shr_cursor_read(struct shr_cursor *hot, void *buffer, size_t size, struct shr_record *record)
+int shr_cursor_read_slow(struct shr_cursor *hot, void *buffer, size_t size,
+			 struct shr_record *record)
 {
 	int err = next_of(own(hot), size, record);
 

@@ -2,9 +2,9 @@
 /*
  * L4: producers: reserve, commit, abort. The protocol is at the top of ring.c.
  *
- * A single producer keeps tail and limit to itself and reserves without a
- * shared store. With several, tail is the position of the reserved record and
- * limit its end, so that after commit both are equal: every reserve comes here
+ * A single producer keeps its place and how far it may go to itself and reserves
+ * without a shared store. With several, the place is that of the reserved record and
+ * the end its end, so that after commit both are equal: every reserve comes here
  * and claims under the lock. So it does in rings whose records start with more
  * than a word.
  *
@@ -33,12 +33,34 @@ struct producer {
 	uint16_t full;      /* the last reserve found no room */
 	const shm_atomic_u32 *obsolete; /* of the segment */
 	struct shr_ring *ring;
+	uint64_t lap; /* position of the ring's first byte in the lap of hot.at */
 	struct cleaner cleaner; /* where producers do not clean: only what was read last */
 };
 
 static struct producer *own(struct shr_producer *hot)
 {
 	return (struct producer *)hot;
+}
+
+/* For commit where a look at sleepers needs a fence: the long way has it. */
+static const uint32_t always = 1;
+
+/* Position of the reserved record, or the next one. */
+static uint64_t tail_of(const struct producer *p)
+{
+	return p->lap + (uint64_t)(p->hot.at - p->ring->view.data);
+}
+
+/* The next record is at @tail and may reach to @limit. */
+static void go_to(struct producer *p, uint64_t tail, uint64_t limit)
+{
+	const struct ring_view *view = &p->ring->view;
+	uint64_t index = tail & (view->capacity - 1), rest = view->capacity - index;
+	uint64_t room = (int64_t)(limit - tail) > 0 ? limit - tail : 0;
+
+	p->lap = tail - index;
+	p->hot.at = view->data + index;
+	p->hot.end = p->hot.at + (room < rest ? room : rest);
 }
 
 static int corrupt(uint64_t tail, uint64_t clean)
@@ -99,44 +121,43 @@ static uint64_t now_real_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
+/* @size bytes at @position, and nothing behind them without coming here. */
 static void reserved(struct producer *p, uint64_t position, size_t size)
 {
 	struct shr_producer *hot = &p->hot;
 
-	hot->tail = position;
 	hot->total = ring_total(&p->ring->view, size);
-	hot->limit = position + hot->total;
+	go_to(p, position, position + hot->total);
 	hot->ready = hot->ready_bits | size;
 }
 
 static int reserve_single(struct producer *p, size_t size, int may_drop)
 {
 	const struct ring_view *view = &p->ring->view;
-	struct shr_producer *hot = &p->hot;
-	uint64_t total = ring_total(view, size), pad = pad_for(view, hot->tail, total);
-	int err = have_space(p, hot->tail, pad + total);
+	uint64_t tail = tail_of(p), total = ring_total(view, size), pad = pad_for(view, tail, total);
+	int err = have_space(p, tail, pad + total);
 
 	if (err)
 		return err == -EAGAIN && may_drop ? drop(p) : err;
 	if (pad) {
 		/* commit:A, of no record; a consumer sleeps on until the next one. */
-		atomic_store_explicit(ring_word(view, hot->tail),
-				      WORD_MAKE(WORD_PAD, p->ring->me, 0, pad - 8),
+		atomic_store_explicit(ring_word(view, tail), WORD_MAKE(WORD_PAD, p->ring->me, 0, pad - 8),
 				      memory_order_release);
-		hot->tail += pad;
+		tail += pad;
+		go_to(p, tail, tail);
 		KILL_POINT("reserve:pad");
 	}
 	if (view->ahead)
-		cleaner_mark(&p->cleaner, hot->tail);
+		cleaner_mark(&p->cleaner, tail);
 	if (view->sequence_at)
-		atomic_store_explicit(ring_extra(view, hot->tail, view->sequence_at),
+		atomic_store_explicit(ring_extra(view, tail, view->sequence_at),
 				      p->cleaner.sequence++, memory_order_relaxed);
 	if (view->time_at)
-		atomic_store_explicit(ring_extra(view, hot->tail, view->time_at), now_real_ns(),
+		atomic_store_explicit(ring_extra(view, tail, view->time_at), now_real_ns(),
 				      memory_order_relaxed);
-	reserved(p, hot->tail, size);
+	reserved(p, tail, size);
 	if (view->header == 8) /* from now on without coming here */
-		hot->limit = p->cleaner.clean - 8;
+		go_to(p, tail, p->cleaner.clean - 8);
 	return 0;
 }
 
@@ -284,16 +305,16 @@ static int reserve(struct producer *p, size_t size, int may_drop)
 static inline int reserve_short(struct producer *p, size_t size)
 {
 	struct shr_producer *hot = &p->hot;
-	uint64_t total = RECORD_TOTAL(8, size), tail, room;
+	uint64_t total = RECORD_TOTAL(8, size), tail, room, mask;
 	uint32_t seen;
 
 	if (!p->short_way || size - hot->min_record > hot->span || hot->ready ||
 	    atomic_load_explicit(p->obsolete, memory_order_relaxed) || claim_try(p->ring, &seen))
 		return 0;
 	tail = atomic_load_explicit(&p->ring->view.shm->tail, memory_order_relaxed);
+	mask = p->ring->view.capacity - 1;
 	room = p->cleaner.clean - tail;
-	if (tail & 7 || (tail & hot->mask) + total > hot->mask + 1 || room < total + 8 ||
-	    room > hot->mask + 1) {
+	if (tail & 7 || (tail & mask) + total > mask + 1 || room < total + 8 || room > mask + 1) {
 		claim_free(p->ring, seen);
 		return 0;
 	}
@@ -301,9 +322,10 @@ static inline int reserve_short(struct producer *p, size_t size)
 		cleaner_mark(&p->cleaner, tail);
 	claim(p, tail, size, 0);
 	claim_free(p->ring, seen);
-	hot->tail = tail;
+	p->lap = tail & ~mask;
+	hot->at = p->ring->view.data + (tail & mask);
+	hot->end = hot->at + total;
 	hot->total = total;
-	hot->limit = tail + total;
 	hot->ready = hot->ready_bits | size;
 	return 1;
 }
@@ -314,12 +336,12 @@ int shr_producer_reserve_slow(struct shr_producer *hot, size_t size, void **payl
 	int err;
 
 	if (reserve_short(p, size)) {
-		*payload = hot->data + (hot->tail & hot->mask) + 8;
+		*payload = hot->at + 8;
 		return 0;
 	}
 	err = reserve(p, size, 1);
 	if (!err)
-		*payload = hot->data + (hot->tail & hot->mask) + p->ring->view.header;
+		*payload = hot->at + p->ring->view.header;
 	return err;
 }
 
@@ -334,7 +356,7 @@ int shr_producer_wake_slow(struct shr_producer *hot)
 {
 	if (own(hot)->tag != PRODUCER_TAG)
 		return shr_fail(ECHILD, HANDLE_CHILD);
-	event_wake(&own(hot)->ring->view.shm->data, INT_MAX);
+	event_notify(&own(hot)->ring->view.shm->data, own(hot)->ring->segment->registered, INT_MAX);
 	return 0;
 }
 
@@ -363,16 +385,16 @@ int shr_producer_commit_size(struct shr_producer *hot, size_t size)
 	rest = hot->total - total;
 	if (p->ring->view.single) {
 		/* I1: what is not of this record is zero again before it is seen. */
-		memset(hot->data + (hot->tail & hot->mask) + total, 0, (size_t)rest);
+		memset(hot->at + total, 0, (size_t)rest);
 	} else if (rest) {
 		/* BUSY covers it until commit:A makes the record shorter. */
-		atomic_store_explicit(ring_word(&p->ring->view, hot->tail + total),
+		atomic_store_explicit((shm_atomic_u64 *)(void *)(hot->at + total),
 				      WORD_MAKE(WORD_PAD, p->ring->me, 0, rest - 8),
 				      memory_order_relaxed);
 	}
 	KILL_POINT("commit:rest");
 	if (!p->ring->view.single || p->ring->view.header != 8)
-		hot->limit = hot->tail + total;
+		hot->end = hot->at + total;
 	hot->total = total;
 	hot->ready = hot->ready - had + size;
 	return shr_producer_commit(hot);
@@ -386,21 +408,21 @@ int shr_producer_abort(struct shr_producer *hot)
 	if (err)
 		return err;
 	if (p->ring->view.single) {
-		memset(hot->data + (hot->tail & hot->mask), 0, (size_t)hot->total);
+		memset(hot->at, 0, (size_t)hot->total);
 		hot->ready = 0;
 		if (p->ring->view.sequence_at)
 			p->cleaner.sequence--;
 		if (p->ring->view.header != 8)
-			hot->limit = hot->tail;
+			hot->end = hot->at;
 		return 0;
 	}
 	/* commit:A, of no record: a consumer may sleep before it. */
-	atomic_store_explicit(ring_word(&p->ring->view, hot->tail),
+	atomic_store_explicit((shm_atomic_u64 *)(void *)hot->at,
 			      WORD_MAKE(WORD_SKIP, p->ring->me, 0, WORD_LENGTH(hot->ready)),
 			      memory_order_release);
 	hot->ready = 0;
-	hot->limit = hot->tail;
-	event_notify(&p->ring->view.shm->data, (int)hot->registered, INT_MAX);
+	hot->end = hot->at;
+	event_notify(&p->ring->view.shm->data, p->ring->segment->registered, INT_MAX);
 	return 0;
 }
 
@@ -423,8 +445,7 @@ static int resume_single(struct producer *p)
 	next = atomic_load_explicit(&view->shm->sequence, memory_order_relaxed);
 	p->cleaner.sequence = number > next ? number : next;
 	p->cleaner.clean = clean;
-	p->hot.tail = tail;
-	p->hot.limit = view->header == 8 ? clean - 8 : tail;
+	go_to(p, tail, view->header == 8 ? clean - 8 : tail);
 	return 0;
 }
 
@@ -447,13 +468,13 @@ int shr_producer_open_version(struct shr_producer **result, struct shr_ring *rin
 		return shr_fail(ENOMEM, "out of memory");
 	p->ring = ring;
 	cleaner_open(&p->cleaner, ring);
-	p->hot.data = ring->view.data;
-	p->hot.mask = ring->view.capacity - 1;
+	go_to(p, 0, 0);
 	p->hot.min_record = ring->min_record;
 	p->hot.span = ring->view.max_record - ring->min_record;
 	p->hot.ready_bits = WORD_MAKE(WORD_READY, ring->me, 0, 0);
-	p->hot.registered = (uint32_t)ring->segment->registered;
-	p->hot.sleepers = (uint32_t *)&ring->view.shm->data.sleepers;
+	p->hot.sleepers = ring->segment->registered
+				  ? (const uint32_t *)&ring->view.shm->data.sleepers
+				  : &always;
 	if (ring->view.single) {
 		err = ring_role_take(ring, &ring->view.shm->producer);
 		if (err)
@@ -530,10 +551,10 @@ int shr_producer_reserve_until(struct shr_producer *hot, size_t size, void **pay
 			 &attempt, &slice);
 }
 
-int shr_producer_write(struct shr_producer *hot, const void *data, size_t size)
+int shr_producer_write_slow(struct shr_producer *hot, const void *data, size_t size)
 {
 	void *payload;
-	int err = shr_producer_reserve(hot, size, &payload);
+	int err = shr_producer_reserve_slow(hot, size, &payload);
 
 	if (err)
 		return err;
@@ -579,8 +600,7 @@ static int write_one(struct producer *p, const struct iovec *record, int may_dro
 	if (err)
 		return err;
 	if (record->iov_len)
-		memcpy(hot->data + (hot->tail & hot->mask) + p->ring->view.header, record->iov_base,
-		       record->iov_len);
+		memcpy(hot->at + p->ring->view.header, record->iov_base, record->iov_len);
 	return shr_producer_commit(hot);
 }
 
@@ -615,7 +635,35 @@ static void commit_many(struct producer *p, const struct iovec *records, int n,
 		atomic_store_explicit(word, p->hot.ready_bits | records[i].iov_len,
 				      memory_order_release);
 	}
-	event_notify(&p->ring->view.shm->data, (int)p->hot.registered, INT_MAX);
+	event_notify(&p->ring->view.shm->data, p->ring->segment->registered, INT_MAX);
+}
+
+/* Single producer: what fits without looking for room; how many. */
+static size_t write_short(struct producer *p, const struct iovec *records, size_t count)
+{
+	struct shr_producer *hot = &p->hot;
+	uint64_t min = hot->min_record, span = hot->span, bits = hot->ready_bits;
+	uint8_t *at = hot->at, *end = hot->end;
+	size_t n = 0;
+
+	if (hot->ready)
+		return 0;
+	for (; n < count; n++) {
+		size_t size = records[n].iov_len;
+		uint64_t total = RECORD_TOTAL(8, size);
+
+		if (size - min > span || total > (uint64_t)(end - at))
+			break;
+		if (size)
+			memcpy(at + 8, records[n].iov_base, size);
+		/* commit:A */
+		atomic_store_explicit((shm_atomic_u64 *)(void *)at, bits | size, memory_order_release);
+		at += total;
+	}
+	hot->at = at;
+	if (n)
+		event_notify(&p->ring->view.shm->data, p->ring->segment->registered, INT_MAX);
+	return n;
 }
 
 int shr_producer_write_many(struct shr_producer *hot, const struct iovec *records, size_t count)
@@ -630,6 +678,9 @@ int shr_producer_write_many(struct shr_producer *hot, const struct iovec *record
 	if (count > INT_MAX)
 		count = INT_MAX;
 	while (done < count) {
+		done += write_short(p, records + done, count - done); /* of several: none */
+		if (done == count)
+			break;
 		n = p->ring->view.single ? -EAGAIN
 					 : claim_many(p, records + done, count - done, position);
 		if (n == -EAGAIN && (p->ring->view.single || p->ring->view.ahead)) {

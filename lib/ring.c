@@ -88,8 +88,11 @@
 
 extern inline int shr_producer_reserve(struct shr_producer *, size_t, void **);
 extern inline int shr_producer_commit(struct shr_producer *);
+extern inline int shr_producer_write(struct shr_producer *, const void *, size_t);
+extern inline void shr_record_make_(struct shr_record *, const void *, uint64_t, uint64_t);
 extern inline int shr_cursor_next(struct shr_cursor *, struct shr_record *);
 extern inline int shr_cursor_release(struct shr_cursor *);
+extern inline int shr_cursor_read(struct shr_cursor *, void *, size_t, struct shr_record *);
 
 #define FLAGS                                                                                  \
 	(SHR_RING_SINGLE_PRODUCER | SHR_RING_SEQUENCE | SHR_RING_TIME | SHR_RING_DROP_NEWEST |     \

@@ -55,6 +55,7 @@
 #include <shmring/schema.h>
 #include <shmring/segment.h>
 
+#include <string.h>
 #include <sys/uio.h>
 
 #ifdef __cplusplus
@@ -250,23 +251,19 @@ SHR_API int shr_ring_remove_cursor(struct shr_ring *ring, const char *name);
  * so that reserve and commit compile into their caller; programs do not touch
  * it. A library with another version refuses the handle's open.
  */
-#define SHR_HOT_VERSION 4
+#define SHR_HOT_VERSION 5
 
 typedef uint64_t shr_word_ __attribute__((aligned(8))); /* i386: 4 unless told */
 
 struct shr_producer {
-	uint8_t *data;
-	uint64_t mask;
+	uint8_t *at;	     /* the reserved record, or the next one */
+	uint8_t *end;	     /* how far it may reach, at most to the end of the lap */
 	uint64_t min_record; /* of the schema */
 	uint64_t span;	     /* max_record - min_record */
-	uint64_t tail;	     /* of the reserved record, or the next one */
-	uint64_t limit;	     /* and how far it may reach */
 	uint64_t total;	     /* bytes that the reserved record takes */
 	uint64_t ready;	     /* what commit stores there; 0: none is reserved */
 	uint64_t ready_bits; /* state, owner and type */
-	uint32_t *sleepers;
-	uint32_t registered; /* 0: the look at sleepers needs a fence of the machine's */
-	uint32_t reserved;
+	const uint32_t *sleepers; /* the ring's; or a 1, where the look needs a fence of the machine's */
 };
 
 /*
@@ -315,8 +312,7 @@ SHR_API int shr_producer_abort(struct shr_producer *producer);
 SHR_API int shr_producer_reserve_until(struct shr_producer *producer, size_t size, void **payload,
 				       int64_t deadline_ns);
 
-/* Reserve, copy @size bytes from @data, commit. Since 0.1. */
-SHR_API int shr_producer_write(struct shr_producer *producer, const void *data, size_t size);
+/* As shr_producer_write(), waiting for space until @deadline_ns. Since 0.1. */
 SHR_API int shr_producer_write_until(struct shr_producer *producer, const void *data, size_t size,
 				     int64_t deadline_ns);
 
@@ -368,14 +364,11 @@ struct shr_record {
 };
 
 struct shr_cursor {
-	uint8_t *data; /* NULL: next and release have no short way */
+	const uint8_t *data; /* NULL: nothing goes the short way, at present or ever */
 	uint64_t mask;
 	uint64_t max_record;
-	uint64_t next;	  /* position to be looked at */
-	uint64_t again;	  /* records below were delivered before */
-	uint64_t skips;	  /* passed over since the last release */
-	uint64_t reclaim; /* oldest position kept */
-	uint64_t history;
+	uint64_t next; /* position to be looked at */
+	uint64_t keep; /* to release up to here is one store */
 	shr_word_ *shared_position; /* what is released, for everybody */
 	shr_word_ *shared_delivered;
 };
@@ -535,16 +528,7 @@ SHR_API int shr_cursor_wait_any_until(struct shr_cursor *const *cursors, size_t 
  */
 SHR_API int shr_cursor_fd(struct shr_cursor *cursor);
 
-/*
- * Copy the next record to @buffer of @size bytes, and release it (and all that
- * is held). record->payload is @buffer then, record->size the record's bytes.
- *
- * Returns:  as next, or -EMSGSIZE: record->size bytes are needed, and the
- *           record is still the next one
- * Since:    0.1
- */
-SHR_API int shr_cursor_read(struct shr_cursor *cursor, void *buffer, size_t size,
-			    struct shr_record *record);
+/* As shr_cursor_read(), waiting until @deadline_ns: as shr_cursor_next_until(). Since 0.1. */
 SHR_API int shr_cursor_read_until(struct shr_cursor *cursor, void *buffer, size_t size,
 				  struct shr_record *record, int64_t deadline_ns);
 
@@ -560,8 +544,14 @@ SHR_API int shr_cursor_read_until(struct shr_cursor *cursor, void *buffer, size_
 SHR_API int shr_producer_reserve_slow(struct shr_producer *producer, size_t size, void **payload);
 SHR_API int shr_producer_commit_slow(struct shr_producer *producer);
 SHR_API int shr_producer_wake_slow(struct shr_producer *producer);
+SHR_API int shr_producer_write_slow(struct shr_producer *producer, const void *data, size_t size);
 SHR_API int shr_cursor_next_slow(struct shr_cursor *cursor, struct shr_record *record);
 SHR_API int shr_cursor_release_slow(struct shr_cursor *cursor);
+SHR_API int shr_cursor_read_slow(struct shr_cursor *cursor, void *buffer, size_t size,
+				 struct shr_record *record);
+
+/* Bytes that a record of @size takes where it starts with a word only. */
+#define SHR_TOTAL_(size) (((uint64_t)(size) + 15) & ~(uint64_t)7)
 
 /*
  * Reserve @size bytes at the tail. On success *@payload points into the
@@ -573,6 +563,7 @@ SHR_API int shr_cursor_release_slow(struct shr_cursor *cursor);
  *
  * Progress: bounded; waits only for a claim in progress (a few stores), or for
  *           proof that who claims is dead; -EAGAIN if it is alive and stopped.
+ *           Full, with records that are consumed fast, it may wait for 2 us.
  * Returns:  0, or -EAGAIN   full
  *                 -EMSGSIZE @size is over shr_ring_max_record()
  *                 -EINVAL   @size is under the schema's
@@ -589,18 +580,22 @@ SHR_API int shr_cursor_release_slow(struct shr_cursor *cursor);
  */
 SHR_API inline int shr_producer_reserve(struct shr_producer *producer, size_t size, void **payload)
 {
-	uint64_t total = ((uint64_t)size + 15) & ~(uint64_t)7;
-	uint64_t index = producer->tail & producer->mask;
+	uint64_t total = SHR_TOTAL_(size);
+	uint8_t *at = producer->at;
+	void *slow_payload; /* so that *payload can live in a register */
+	int err;
 
 	if (SHR_LIKELY_(size - producer->min_record <= producer->span &&
-			total <= producer->limit - producer->tail &&
-			index + total <= producer->mask + 1 && !producer->ready)) {
+			total <= (uint64_t)(producer->end - at) && !producer->ready)) {
 		producer->ready = producer->ready_bits | size;
 		producer->total = total;
-		*payload = producer->data + index + 8;
+		*payload = at + 8;
 		return 0;
 	}
-	return shr_producer_reserve_slow(producer, size, payload);
+	err = shr_producer_reserve_slow(producer, size, &slow_payload);
+	if (!err)
+		*payload = slow_payload;
+	return err;
 }
 
 /*
@@ -612,7 +607,8 @@ SHR_API inline int shr_producer_reserve(struct shr_producer *producer, size_t si
  */
 SHR_API inline int shr_producer_commit(struct shr_producer *producer)
 {
-	uint64_t ready = producer->ready, tail = producer->tail;
+	uint64_t ready = producer->ready;
+	uint8_t *at = producer->at;
 
 	if (SHR_LIKELY_(ready != 0)) {
 		/*
@@ -620,18 +616,56 @@ SHR_API inline int shr_producer_commit(struct shr_producer *producer)
 		 * Light fence: READY before the look at sleepers. Pairs with
 		 * sleep:A, whose process makes this one's a fence if it must.
 		 */
-		__atomic_store_n((shr_word_ *)(void *)(producer->data + (tail & producer->mask)), ready,
-				 __ATOMIC_RELEASE);
+		__atomic_store_n((shr_word_ *)(void *)at, ready, __ATOMIC_RELEASE);
 		__atomic_signal_fence(__ATOMIC_SEQ_CST);
-		if (!SHR_LIKELY_(producer->registered))
-			__atomic_thread_fence(__ATOMIC_SEQ_CST);
-		producer->tail = tail + producer->total;
+		producer->at = at + producer->total;
 		producer->ready = 0;
 		if (SHR_LIKELY_(!__atomic_load_n(producer->sleepers, __ATOMIC_RELAXED)))
 			return 0;
 		return shr_producer_wake_slow(producer);
 	}
 	return shr_producer_commit_slow(producer);
+}
+
+/*
+ * Reserve, copy @size bytes from @data, commit.
+ *
+ * Returns:  as reserve
+ * Since:    0.1
+ */
+SHR_API inline int shr_producer_write(struct shr_producer *producer, const void *data, size_t size)
+{
+	uint64_t total = SHR_TOTAL_(size);
+	uint8_t *at = producer->at;
+
+	if (SHR_LIKELY_(size - producer->min_record <= producer->span &&
+			total <= (uint64_t)(producer->end - at) && !producer->ready)) {
+		uint64_t ready = producer->ready_bits | size;
+
+		memcpy(at + 8, data, size);
+		/* commit:A, and its fence */
+		__atomic_store_n((shr_word_ *)(void *)at, ready, __ATOMIC_RELEASE);
+		__atomic_signal_fence(__ATOMIC_SEQ_CST);
+		producer->at = at + total;
+		if (SHR_LIKELY_(!__atomic_load_n(producer->sleepers, __ATOMIC_RELAXED)))
+			return 0;
+		return shr_producer_wake_slow(producer);
+	}
+	return shr_producer_write_slow(producer, data, size);
+}
+
+/* A record in the short way. Not for programs. */
+SHR_API inline void shr_record_make_(struct shr_record *record, const void *payload, uint64_t word,
+				    uint64_t position)
+{
+	record->payload = payload;
+	record->size = (size_t)(word & 0xffffffffu);
+	record->position = position;
+	record->type = (uint16_t)(word >> 32);
+	record->flags = 0;
+	record->member = (uint16_t)(word >> 52 & 1023);
+	record->deliveries = 0;
+	record->sequence = record->time_ns = record->lost = 0;
 }
 
 /*
@@ -653,51 +687,94 @@ SHR_API inline int shr_producer_commit(struct shr_producer *producer)
  */
 SHR_API inline int shr_cursor_next(struct shr_cursor *cursor, struct shr_record *record)
 {
-	uint64_t next = cursor->next, index = next & cursor->mask, word, size, total;
+	const uint8_t *data = cursor->data;
+	struct shr_record slow; /* so that *record can live in registers */
+	int err;
 
-	if (SHR_LIKELY_((int64_t)(cursor->again - next) <= 0 && cursor->data != NULL)) {
+	if (SHR_LIKELY_(data != NULL)) {
+		uint64_t next = cursor->next, index = next & cursor->mask;
 		/* next:A. Acquire: READY before payload. Pairs with commit:A. */
-		word = __atomic_load_n((shr_word_ *)(void *)(cursor->data + index),
-				       __ATOMIC_ACQUIRE);
-		size = word & 0xffffffffu;
-		total = (size + 15) & ~(uint64_t)7;
+		uint64_t word = __atomic_load_n((const shr_word_ *)(const void *)(data + index),
+						__ATOMIC_ACQUIRE);
+		uint64_t size = word & 0xffffffffu, total = SHR_TOTAL_(size);
+
 		if (SHR_LIKELY_((word & SHR_WORD_STATE_) == SHR_WORD_READY_ &&
 				size <= cursor->max_record && index + total <= cursor->mask + 1)) {
-			record->payload = cursor->data + index + 8;
-			record->size = (size_t)size;
-			record->position = next;
-			record->type = (uint16_t)(word >> 32);
-			record->flags = 0;
-			record->member = (uint16_t)(word >> 52 & 1023);
-			record->deliveries = 0;
-			record->sequence = record->time_ns = record->lost = 0;
-			next += total;
-			cursor->next = next;
+			shr_record_make_(record, data + index + 8, word, next);
+			cursor->next = next + total;
 			/* Relaxed: for who comes after this process, or only looks. */
-			__atomic_store_n(cursor->shared_delivered, next, __ATOMIC_RELAXED);
+			__atomic_store_n(cursor->shared_delivered, next + total, __ATOMIC_RELAXED);
 			return 0;
 		}
 	}
-	return shr_cursor_next_slow(cursor, record);
+	err = shr_cursor_next_slow(cursor, &slow);
+	if (!err)
+		*record = slow;
+	return err;
 }
 
 /*
  * Release every record that next has returned so far (in a queue: acknowledge all
- * that this handle has, as read does, too). Their payloads must not be used any more. One call for many records
- * costs what one call for one does.
+ * that this handle has, as read does, too). Their payloads must not be used any more.
+ * One call for many records costs what one call for one does.
  *
  * Returns:  0, or -EBADMSG, -ECHILD
  * Since:    0.1
  */
 SHR_API inline int shr_cursor_release(struct shr_cursor *cursor)
 {
-	if (SHR_LIKELY_(cursor->data != NULL && !cursor->skips)) {
+	if (SHR_LIKELY_(cursor->data != NULL)) {
+		uint64_t next = cursor->next;
+
 		/* release:A. Release: payload read before it is given back. */
-		__atomic_store_n(cursor->shared_position, cursor->next, __ATOMIC_RELEASE);
-		if (SHR_LIKELY_(cursor->next - cursor->reclaim <= cursor->history))
+		__atomic_store_n(cursor->shared_position, next, __ATOMIC_RELEASE);
+		if (SHR_LIKELY_((int64_t)(next - cursor->keep) <= 0))
 			return 0;
 	}
 	return shr_cursor_release_slow(cursor);
+}
+
+/*
+ * Copy the next record to @buffer of @size bytes, and release it (and all that
+ * is held). record->payload is @buffer then, record->size the record's bytes.
+ *
+ * Returns:  as next, or -EMSGSIZE: record->size bytes are needed, and the
+ *           record is still the next one
+ * Since:    0.1
+ */
+SHR_API inline int shr_cursor_read(struct shr_cursor *cursor, void *buffer, size_t size,
+				   struct shr_record *record)
+{
+	const uint8_t *data = cursor->data;
+	struct shr_record slow; /* as in next */
+	int err;
+
+	if (SHR_LIKELY_(data != NULL)) {
+		uint64_t next = cursor->next, index = next & cursor->mask;
+		uint64_t word = __atomic_load_n((const shr_word_ *)(const void *)(data + index),
+						__ATOMIC_ACQUIRE); /* next:A */
+		uint64_t bytes = word & 0xffffffffu, total = SHR_TOTAL_(bytes);
+
+		if (SHR_LIKELY_((word & SHR_WORD_STATE_) == SHR_WORD_READY_ && bytes <= size &&
+				bytes <= cursor->max_record && index + total <= cursor->mask + 1)) {
+			memcpy(buffer, data + index + 8, (size_t)bytes);
+			shr_record_make_(record, buffer, word, next);
+			next += total;
+			cursor->next = next;
+			__atomic_store_n(cursor->shared_delivered, next, __ATOMIC_RELAXED);
+			__atomic_store_n(cursor->shared_position, next, __ATOMIC_RELEASE); /* release:A */
+			if (SHR_LIKELY_((int64_t)(next - cursor->keep) <= 0))
+				return 0;
+			return shr_cursor_release_slow(cursor);
+		}
+	}
+	slow.size = 0;
+	err = shr_cursor_read_slow(cursor, buffer, size, &slow);
+	if (!err)
+		*record = slow;
+	else if (slow.size)
+		record->size = slow.size;
+	return err;
 }
 
 #ifdef __cplusplus
