@@ -24,6 +24,8 @@
 #include "killpoint.h"
 #include "ring_core.h"
 
+#define LINGER_NS 2000	/* not looking for room that comes fast */
+#define LINGER_PROBE 16 /* refusals between two tries whether that pays */
 #define RESERVE_TRIES 32 /* while dead gates go, or that of a queue moves: then it is full */
 
 struct producer {
@@ -31,6 +33,8 @@ struct producer {
 	uint32_t tag; /* 0 in a child */
 	uint16_t short_way; /* several producers, records of a word and a payload; 0 in a child */
 	uint16_t full;      /* the last reserve found no room */
+	uint16_t waiting;   /* refusals since it lingered last */
+	uint16_t pays;	    /* and there was room then */
 	const shm_atomic_u32 *obsolete; /* of the segment */
 	struct shr_ring *ring;
 	uint64_t lap; /* position of the ring's first byte in the lap of hot.at */
@@ -274,6 +278,27 @@ static int reserve_now(struct producer *p, size_t size, int may_drop)
 				    : reserve_several(p, size, may_drop);
 }
 
+/*
+ * Full, where producers read the positions of others to find room: looking all the
+ * time takes the line from the consumer that writes it with each release (seen: two
+ * gates, near, 18 M/s where it was 15; a queue 8.9 where it was 4.6). So where room
+ * comes fast this one stays away for a moment. Whether it does is tried now and then.
+ */
+static int linger(struct producer *p, size_t size)
+{
+	int64_t end;
+	int err;
+
+	if (!p->pays && ++p->waiting % LINGER_PROBE)
+		return -EAGAIN;
+	end = event_now() + LINGER_NS;
+	while (event_now() < end)
+		event_pause();
+	err = reserve_now(p, size, 0);
+	p->pays = !err;
+	return err;
+}
+
 /* Reserve; where it is full, a dead gate goes first. @may_drop: and then the record. */
 static int reserve(struct producer *p, size_t size, int may_drop)
 {
@@ -284,6 +309,8 @@ static int reserve(struct producer *p, size_t size, int may_drop)
 		return err;
 	may_drop = may_drop && (view->flags & SHR_RING_DROP_NEWEST || view->mode == SHR_RING_OVERWRITE);
 	err = reserve_now(p, size, 0);
+	if (err == -EAGAIN && view->ahead)
+		err = linger(p, size);
 	while (err == -EAGAIN && view->ahead && gone > 0 && tries--) {
 		gone = cleaner_evict(&p->cleaner);
 		if (gone > 0 || may_drop)

@@ -84,6 +84,8 @@
 #include "member.h"
 
 #define DEFAULT_CAPACITY ((uint64_t)1 << 20)
+#define PAGE 4096
+#define LINE 64
 #define RECORD_LIMIT ((uint64_t)UINT32_MAX - 15) /* a word has 32 bits for the length */
 
 extern inline int shr_producer_reserve(struct shr_producer *, size_t, void **);
@@ -97,6 +99,15 @@ extern inline int shr_cursor_read(struct shr_cursor *, void *, size_t, struct sh
 #define FLAGS                                                                                  \
 	(SHR_RING_SINGLE_PRODUCER | SHR_RING_SEQUENCE | SHR_RING_TIME | SHR_RING_DROP_NEWEST |     \
 	 SHR_RING_AT_MOST_ONCE | SHR_RING_NO_DEFAULT)
+
+static inline void prefetch_for_writing(const uint8_t *line)
+{
+#ifdef __x86_64__ /* the builtin is a prefetch for reading, unless with -mprfchw; no cpu faults */
+	__asm__ volatile("prefetchw %0" : : "m"(*line));
+#else
+	__builtin_prefetch(line, 1);
+#endif
+}
 
 /* Bytes before a record's payload. */
 static uint32_t header_size(uint32_t flags, uint32_t mode)
@@ -282,13 +293,30 @@ uint64_t ring_record_total(const struct ring_view *view, uint64_t position, uint
 	return total;
 }
 
+/*
+ * Lines that another core has are asked for many at a time: stores alone wait for
+ * nearly each of them (seen: producers that clean, far: 1.4 times as many records).
+ */
+static void zero(uint8_t *to, size_t size)
+{
+	while (size) {
+		size_t part = size < PAGE ? size : PAGE;
+
+		for (size_t at = 0; at < part; at += LINE)
+			prefetch_for_writing(to + at);
+		memset(to, 0, part);
+		to += part;
+		size -= part;
+	}
+}
+
 void ring_zero(const struct ring_view *view, uint64_t from, uint64_t to)
 {
 	uint64_t index = from & (view->capacity - 1), size = to - from;
 	uint64_t first = size < view->capacity - index ? size : view->capacity - index;
 
-	memset(view->data + index, 0, (size_t)first);
-	memset(view->data, 0, (size_t)(size - first));
+	zero(view->data + index, (size_t)first);
+	zero(view->data, (size_t)(size - first));
 }
 
 #define WALK_MOVES 1000
