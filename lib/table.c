@@ -66,7 +66,8 @@
  *	table:written            insert: the slot is free
  *	table:indexed            insert: the slot is free, its entry none (I1); who takes
  *	                         the table's lock over makes it a grave
- *	table:used               insert: all is there; used is counted by who repairs
+ *	table:used               insert: all is there; used is counted by who repairs; who
+ *	                         waits is told when the table's lock is taken over or swept
  *	table:unused             remove: gone; its entry is none, and made a grave
  *	table:buried             remove: gone
  *	table:clearing           rebuild: the version is odd, so readers look at the slots;
@@ -712,6 +713,9 @@ void table_sweep(void *object, const struct shm_object *entry, uint32_t dead)
 	if (table_geometry(&view.is, entry))
 		return;
 	view_make(&view, object);
+	/* changed:A. It may have inserted and not told. Pairs with watched:A. */
+	if (mutex_word_owner(&view.shm->lock) == dead)
+		event_notify(&view.shm->event, 0, INT_MAX);
 	mutex_word_orphan(&view.shm->lock, dead);
 	for (uint32_t i = 0; i < view.is.slots; i++) {
 		struct shm_slot *slot = table_slot(&view, i);

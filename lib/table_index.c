@@ -359,10 +359,12 @@ int shr_table_insert(struct shr_table *table, const void *record, size_t size, u
 	if (err)
 		return err;
 	err = insert_locked(&table->view, &key, record, size, &index);
+	/* Before the unlock: of somebody killed between, nobody could know. */
+	if (!err)
+		table_changed(table);
 	unlock_table(table);
 	if (err)
 		return err;
-	table_changed(table);
 	if (slot)
 		*slot = index;
 	return 0;

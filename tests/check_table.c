@@ -1537,6 +1537,33 @@ START_TEST(a_writer_killed_in_its_wake_is_seen_by_who_watches)
 }
 END_TEST
 
+START_TEST(an_insert_by_somebody_killed_is_told_by_the_sweep)
+{
+	struct account target = account_of(50, 50);
+	uint64_t step, there = 0;
+	int killed = 1;
+
+	table = accounts((uint32_t)_i, 4);
+	for (step = 1; killed == 1; step++) {
+		uint64_t since;
+
+		MUST(shr_table_remove(table, put(table, 7))); /* the victim has nothing to mend */
+		since = shr_table_changes(table);
+		killed = shr_test_kill_at(step, prepare_victim, call_insert, &target);
+		ck_assert_int_ge(killed, 0);
+		ck_assert_int_ge(shr_member_sweep(shr_table_segment(table), NULL, NULL), 0);
+		if (!shr_table_find(table, &target.key, sizeof(target.key), &(uint32_t){0})) {
+			there += killed == 1;
+			MUST(shr_table_wait_until(table, SHR_TABLE_ANY, since, 0, NULL));
+			MUST(shr_table_remove_key(table, &target.key, sizeof(target.key)));
+		}
+	}
+	ck_assert_int_eq(killed, 0);
+	ck_assert_uint_gt(there, 10);
+	MUST(shr_table_close(table));
+}
+END_TEST
+
 /* --- A hostile peer ---------------------------------------------------------- */
 
 /* Scribble over the object; but not over locks, if they are spared. */
@@ -1684,6 +1711,7 @@ int main(void)
 	tcase_add_loop_test(tc, a_sweep_frees_the_slots_of_the_dead, 0, 2);
 	tc = part(suite, "steps");
 	tcase_add_loop_test(tc, a_writer_killed_in_its_wake_is_seen_by_who_watches, 0, 2);
+	tcase_add_loop_test(tc, an_insert_by_somebody_killed_is_told_by_the_sweep, 0, 3);
 	tcase_add_loop_test(tc, killed_after_every_instruction, 0, 3 * KILLS);
 	tc = part(suite, "hostile");
 	tcase_add_loop_test(tc, a_peer_that_scribbles_over_everything_harms_nobody, 0, 6);
