@@ -293,6 +293,9 @@ static void fill_and_empty(void)
 	for (; there < SLOTS; there++, key++) {
 		account = account_of(key, MADE);
 		CHECK(!shr_table_insert(table, &account, sizeof(account), NULL));
+		CHECK(!shr_table_read_key(table, &key, sizeof(key), &account, sizeof(account),
+					  NULL));
+		CHECK(account.key == key && is_account(&account));
 	}
 	account = account_of(key, MADE);
 	CHECK(shr_table_insert(table, &account, sizeof(account), NULL) == -ENOSPC);
