@@ -272,6 +272,15 @@ static void change_again(uint64_t key)
 		allow(key, ledger->may[key] << 1);
 		return;
 	}
+	if (is_torn) { /* given up, it is told again; it can be put anew, too */
+		CHECK(shr_table_begin_key(table, &key, sizeof(key), &slot, &record) == -EOWNERDEAD);
+		CHECK(!shr_table_abort(table, slot));
+		if (ledger->torn & 1) {
+			CHECK(!shr_table_remove_key(table, &key, sizeof(key)));
+			CHECK(!put(key, BY_CHECK));
+			return;
+		}
+	}
 	err = shr_table_begin_key(table, &key, sizeof(key), &slot, &record);
 	CHECK(err == (is_torn ? -EOWNERDEAD : 0));
 	if (failures)
