@@ -59,8 +59,6 @@ WRAP(int, fstatfs, (int fd, struct statfs *fs), (fd, fs), -1)
 WRAP(int, fallocate, (int fd, int mode, off_t from, off_t size), (fd, mode, from, size), -1)
 WRAP(int, ftruncate, (int fd, off_t size), (fd, size), -1)
 WRAP(int, fchmod, (int fd, mode_t mode), (fd, mode), -1)
-WRAP(void *, mmap, (void *at, size_t size, int prot, int flags, int fd, off_t offset),
-     (at, size, prot, flags, fd, offset), MAP_FAILED)
 WRAP(int, madvise, (void *at, size_t size, int advice), (at, size, advice), -1)
 WRAP(int, mlock, (const void *at, size_t size), (at, size), -1)
 WRAP(int, linkat, (int a, const char *from, int b, const char *to, int flags),
@@ -117,6 +115,33 @@ int __wrap_fcntl(int fd, int command, ...)
 	return strikes("fcntl") ? -1 : __real_fcntl(fd, command, argument);
 }
 
+static int64_t mapped; /* bytes, by the library: handles are maps, too */
+
+static uint64_t whole_pages(size_t size)
+{
+	return ((uint64_t)size + 4095) & ~(uint64_t)4095;
+}
+
+void *__real_mmap(void *at, size_t size, int prot, int flags, int fd, off_t offset);
+void *__wrap_mmap(void *at, size_t size, int prot, int flags, int fd, off_t offset);
+void *__wrap_mmap(void *at, size_t size, int prot, int flags, int fd, off_t offset)
+{
+	void *map = strikes("mmap") ? MAP_FAILED : __real_mmap(at, size, prot, flags, fd, offset);
+
+	if (map != MAP_FAILED && !(flags & MAP_FIXED))
+		mapped += (int64_t)whole_pages(size);
+	return map;
+}
+
+/* Not made to fail, as all that gives back what was had. */
+int __real_munmap(void *at, size_t size);
+int __wrap_munmap(void *at, size_t size);
+int __wrap_munmap(void *at, size_t size)
+{
+	mapped -= (int64_t)whole_pages(size);
+	return __real_munmap(at, size);
+}
+
 /* mbind, move_pages, futex */
 long __real_syscall(long number, ...);
 long __wrap_syscall(long number, ...);
@@ -146,7 +171,11 @@ void *__real_mremap(void *at, size_t old, size_t size, int flags, ...);
 void *__wrap_mremap(void *at, size_t old, size_t size, int flags, ...);
 void *__wrap_mremap(void *at, size_t old, size_t size, int flags, ...)
 {
-	return strikes("mremap") ? MAP_FAILED : __real_mremap(at, old, size, flags);
+	void *map = strikes("mremap") ? MAP_FAILED : __real_mremap(at, old, size, flags);
+
+	if (map != MAP_FAILED)
+		mapped += (int64_t)whole_pages(size) - (int64_t)whole_pages(old);
+	return map;
 }
 
 /* --- What there is ------------------------------------------------------------- */
@@ -156,6 +185,7 @@ static int key;
 
 struct world {
 	int fds, maps, files, segments;
+	int64_t mapped;
 };
 
 static int entries(const char *directory, const char *prefix)
@@ -172,7 +202,7 @@ static int entries(const char *directory, const char *prefix)
 
 static struct world world(void)
 {
-	struct world now = {.fds = entries("/proc/self/fd", "")};
+	struct world now = {.fds = entries("/proc/self/fd", ""), .mapped = mapped};
 	FILE *maps = fopen("/proc/self/maps", "re");
 	struct shm_info info;
 	char line[512];
@@ -393,6 +423,95 @@ static int do_locks(void)
 	return err;
 }
 
+/* A table, from nothing or from what is there, and all that its handle can be asked for. */
+struct service {
+	uint64_t key, beats;
+};
+SHR_SCHEMA(service, 1, key, beats);
+
+static int use_table(const char *name, const char *mode, uint32_t kind, uint32_t flags)
+{
+	struct shr_table_options o = {.struct_size = sizeof(o), .mode = kind, .slots = 8,
+				      .schema = SHR_SCHEMA_OF(service), .key = "key"};
+	struct shr_segment_options options = {.struct_size = sizeof(options), .flags = flags};
+	struct service service = {.key = 7};
+	struct shr_table *table = NULL;
+	int err = shr_table_open(&table, name, mode, &o, &options);
+
+	ck_assert_int_eq(!err, !!table);
+	if (err)
+		return err;
+	if (!flags)
+		err = shr_table_insert(table, &service, sizeof(service), NULL);
+	if (err == -EEXIST)
+		err = 0;
+	if (!err && !flags && kind == SHR_TABLE_COUNTERS)
+		err = shr_table_add(table, 0, offsetof(struct service, beats), 1, NULL);
+	else if (!err && !flags)
+		err = shr_table_write(table, 0, &service, sizeof(service));
+	if (!err)
+		err = shr_table_read_key(table, &service.key, 8, &service, sizeof(service), NULL);
+	if (!err)
+		err = shr_table_fd(table);
+	if (err > 0)
+		err = shr_table_arm(table, shr_table_changes(table));
+	ck_assert_int_eq(shr_table_close(table), 0);
+	return err;
+}
+
+static int make_table(const char *name, uint32_t kind)
+{
+	int err = use_table(name, "+>", kind, 0);
+
+	countdown = 0; /* with its companion: that it goes is not in question */
+	if (strncmp(name, "anon:", 5))
+		shr_segment_unlink(name);
+	return err;
+}
+static int do_table(void) { return make_table(posix, SHR_TABLE_ATOMIC); }
+static int do_table_in_place(void) { return make_table(posix, SHR_TABLE_IN_PLACE); }
+static int do_counters(void) { return make_table(posix, SHR_TABLE_COUNTERS); }
+static int do_table_sysv(void) { return make_table(sysv, SHR_TABLE_ATOMIC); }
+static int do_table_anon(void) { return make_table("anon:x", SHR_TABLE_ATOMIC); }
+static int do_table_attach(void) { return use_table(posix, "+<", SHR_TABLE_COUNTERS, 0); }
+static int do_table_observe(void) { return use_table(posix, "+<", SHR_TABLE_COUNTERS, SHR_SEGMENT_OBSERVE); }
+
+/* Of a table in whose slot 0 somebody was killed. */
+static struct shr_table *inherited;
+
+static void find_inherited(void)
+{
+	struct shr_table_options o = {.struct_size = sizeof(o), .schema = SHR_SCHEMA_OF(service)};
+	int status;
+	pid_t pid;
+
+	MUST(use_table(posix, "+>", SHR_TABLE_ATOMIC, 0));
+	MUST(shr_table_open(&inherited, posix, "+<", &o, NULL));
+	pid = fork();
+	if (!pid) {
+		struct shr_table *own = NULL;
+
+		if (shr_table_open(&own, posix, "+<", &o, NULL) ||
+		    shr_table_begin(own, 0, &(void *){0}))
+			_exit(1);
+		raise(SIGKILL);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(WIFSIGNALED(status));
+}
+
+static int do_take_over(void)
+{
+	int err = shr_table_begin_until(inherited, 0, &(void *){0}, shr_deadline_ns(5000000000));
+
+	return err ? err : shr_table_commit(inherited, 0);
+}
+
+static int do_remove(void)
+{
+	return shr_table_remove(inherited, 0);
+}
+
 /* A mutex that a dead process holds: proved, taken over; or swept. */
 static struct shr_mutex *orphan;
 
@@ -431,8 +550,8 @@ static int do_sweep(void)
 	return died < 0 ? died : 0;
 }
 
-/* What a scenario finds: nothing, a map of posix or sysv as @there, a segment. */
-enum { NOTHING, POSIX_MAP, SYSV_MAP, POSIX_SEGMENT, SYSV_SEGMENT, ORPHAN };
+/* What a scenario finds: nothing, a map of posix or sysv as @there, a segment, a dead one's lock, ... */
+enum { NOTHING, POSIX_MAP, SYSV_MAP, POSIX_SEGMENT, SYSV_SEGMENT, ORPHAN, TABLE, INHERITED };
 
 static const struct {
 	const char *what;
@@ -465,7 +584,16 @@ static const struct {
 		 {"observe", do_observe, POSIX_SEGMENT},
 		 {"locks", do_locks, NOTHING},
 		 {"prove a death", do_prove, ORPHAN},
-		 {"sweep", do_sweep, ORPHAN}};
+		 {"sweep", do_sweep, ORPHAN},
+		 {"table", do_table, NOTHING},
+		 {"table in place", do_table_in_place, NOTHING},
+		 {"counters", do_counters, NOTHING},
+		 {"table sysv:", do_table_sysv, NOTHING},
+		 {"table anon:", do_table_anon, NOTHING},
+		 {"attach to a table", do_table_attach, TABLE},
+		 {"observe a table", do_table_observe, TABLE},
+		 {"update after a death", do_take_over, INHERITED},
+		 {"remove after a death", do_remove, INHERITED}};
 enum { SCENARIOS = sizeof(scenarios) / sizeof(scenarios[0]) };
 
 static void find(int what)
@@ -479,6 +607,10 @@ static void find(int what)
 		snprintf(by_fd, sizeof(by_fd), "fd:%d", shr_map_fd(there));
 	if (what == ORPHAN)
 		find_orphan();
+	if (what == TABLE)
+		MUST(use_table(posix, "+>", SHR_TABLE_COUNTERS, 0));
+	if (what == INHERITED)
+		find_inherited();
 	if (what == POSIX_SEGMENT || what == SYSV_SEGMENT)
 		MUST(make_segment(what == POSIX_SEGMENT ? posix : sysv));
 }
@@ -488,6 +620,8 @@ static void lose(void)
 	shr_map_close(there);
 	ck_assert_int_eq(shr_mutex_close(orphan), 0);
 	orphan = NULL;
+	ck_assert_int_eq(shr_table_close(inherited), 0);
+	inherited = NULL;
 	shr_segment_unlink(posix);
 	shr_segment_unlink(sysv);
 	clean();
@@ -549,6 +683,9 @@ START_TEST(each_call_fails_once)
 				      what, n, struck, errors[e], err, after.fds, before.fds);
 			ck_assert_msg(after.maps == before.maps || (!err && _i == 10),
 				      "%s: call %d, %s, with %d (%d): maps", what, n, struck, errors[e], err);
+			ck_assert_msg(after.mapped == before.mapped || (!err && _i == 10),
+				      "%s: call %d, %s, with %d (%d): %d more bytes mapped", what, n, struck,
+				      errors[e], err, (int)(after.mapped - before.mapped));
 			if (err) {
 				ck_assert_msg(after.files == before.files,
 					      "%s: call %d, %s, with %d: %d files, were %d", what, n, struck,
