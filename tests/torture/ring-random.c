@@ -23,17 +23,12 @@
  */
 #include "ring-work.h"
 
-#define STUCK_NS 30000000000
 #define KILLS_A_ROUND 40
 
 /* --- A round -------------------------------------------------------------------- */
 
-static pid_t workers[MOST];
-static int stopped[MOST];
-static uint32_t running;
-
 static struct {
-	uint64_t killed, stops, execs, while_stopped, in_work;
+	uint64_t in_work;
 	uint64_t repairs, producer_takeovers, consumer_takeovers, skipped, redelivered, lost_once, evicted,
 		dropped, lost, refused, observed_lost, written, read, others;
 } seen;
@@ -64,6 +59,7 @@ static void open_books(int fd)
 	books = mmap(NULL, sizeof(*books), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (books == MAP_FAILED)
 		exit(99);
+	verdict = &books->verdict;
 }
 
 static void worker_main(char **argv)
@@ -73,7 +69,8 @@ static void worker_main(char **argv)
 	self = (uint32_t)atoi(argv[4]);
 	mode = &modes[atoi(argv[7])];
 	count(&books->others, 1);
-	work(strtoull(argv[5], NULL, 10), atoi(argv[6]));
+	running = (uint32_t)atoi(argv[6]);
+	work(strtoull(argv[5], NULL, 10));
 }
 
 static void start(uint32_t slot)
@@ -88,7 +85,7 @@ static void start(uint32_t slot)
 	if (as_other)
 		exec_other(slot, seed);
 	self = slot;
-	work(seed, (int)running);
+	work(seed);
 }
 
 /* What the dead one had begun stays uncertain. */
@@ -101,67 +98,11 @@ static void bury(uint32_t slot)
 	books->reading[slot] = books->dropping[slot] = books->taking[slot] = 0;
 }
 
-/* Whoever ended by itself did an exec; or found something wrong. 1 if so. */
-static int reap(uint32_t slot)
+/* Are records written, and read? Unless there is nothing more to write. */
+static int gets_on(void)
 {
-	int status;
-
-	if (waitpid(workers[slot], &status, WNOHANG) != workers[slot])
-		return 0;
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-		seen.execs++;
-	else if (!books->wrong)
-		wrong(__LINE__, "somebody ended");
-	bury(slot);
-	start(slot);
-	return 1;
-}
-
-static void disturb(uint32_t slot)
-{
-	if (reap(slot))
-		return;
-	switch (draw(6)) {
-	case 0:
-		kill(workers[slot], stopped[slot] ? SIGCONT : SIGSTOP);
-		stopped[slot] = !stopped[slot];
-		seen.stops++;
-		break;
-	case 1:
-		if (stopped[slot])
-			kill(workers[slot], SIGCONT);
-		stopped[slot] = 0;
-		break;
-	default:
-		seen.while_stopped += (uint64_t)stopped[slot];
-		kill_now(workers[slot]);
-		seen.killed++;
-		bury(slot);
-		start(slot);
-	}
-}
-
-/* Are records written, and read? With all that were stopped continued. */
-static int stuck(void)
-{
-	uint64_t written = books->written, was_read = books->read;
-	int64_t end = clock_ns() + STUCK_NS;
-
-	for (uint32_t i = 0; i < running; i++) {
-		kill(workers[i], SIGCONT);
-		stopped[i] = 0;
-	}
-	while (__atomic_load_n(&books->written, __ATOMIC_RELAXED) - written < 20 ||
-	       __atomic_load_n(&books->read, __ATOMIC_RELAXED) - was_read < 20) {
-		if (books->wrong || clock_ns() > end)
-			return 1;
-		for (uint32_t i = 0; i < running; i++)
-			reap(i);
-		if (books->begun[0] == NUMBERS) /* it has nothing more to write */
-			return 0;
-		usleep(300);
-	}
-	return 0;
+	return books->begun[0] == NUMBERS || !stuck(&books->written, &books->read) ||
+	       books->begun[0] == NUMBERS;
 }
 
 static void make(void)
@@ -330,42 +271,30 @@ static int settle(void)
 	return 0;
 }
 
-static int run_round(uint64_t round, uint64_t kills)
+static int run_round(uint64_t round)
 {
-	uint64_t end = seen.killed + kills;
+	uint64_t end = kills.killed + KILLS_A_ROUND;
 	int bad = 0;
 
 	mode = &modes[round % MODES];
+	now_what = mode->name;
 	running = round / MODES % 2 ? 2 : MOST;
 	make();
-	for (uint32_t i = 0; i < running; i++)
-		start(i);
-	for (uint64_t turn = 1; seen.killed < end && !books->wrong && !bad; turn++) {
+	start_all();
+	for (uint64_t turn = 1; kills.killed < end && !verdict->line && !bad; turn++) {
 		disturb(draw(running));
 		usleep(draw(3000));
 		if (turn % 100 == 0)
-			bad = stuck();
+			bad = !gets_on();
 	}
-	bad = bad || books->wrong || stuck();
-	for (uint32_t i = 0; i < running; i++) {
-		kill_now(workers[i]);
-		bury(i);
-	}
+	bad = bad || verdict->line || !gets_on();
+	kill_all();
 	if (bad) {
 		printf("# round %" PRIu64 ", %s: %s; line %u: %s\n", round, mode->name,
-		       books->wrong ? "wrong" : "nobody gets on", books->wrong, books->what);
+		       verdict->line ? "wrong" : "nobody gets on", verdict->line, verdict->what);
 		return 1;
 	}
 	return settle();
-}
-
-static int enough(const char *what, uint64_t number, uint64_t least)
-{
-	printf("# %s: %" PRIu64 "\n", what, number);
-	if (number >= least)
-		return 1;
-	printf("# that is less than %" PRIu64 "\n", least);
-	return 0;
 }
 
 int main(int argc, char **argv)
@@ -385,16 +314,16 @@ int main(int argc, char **argv)
 		return 99;
 	open_books(fd);
 	snprintf(name, sizeof(name), "/shmring-ring-random-%d", (int)getpid());
-	for (uint64_t round = 0; seen.killed < wanted && good; round++) {
-		good = !run_round(round, KILLS_A_ROUND);
+	for (uint64_t round = 0; kills.killed < wanted && good; round++) {
+		good = !run_round(round);
 		shr_segment_unlink(name);
 	}
 	printf("%s 1 - %" PRIu64 " kills: the account is right, nobody is stuck\n", good ? "ok" : "not ok",
-	       seen.killed);
+	       kills.killed);
 	if (!good)
 		return 1;
-	good = enough("stops", seen.stops, wanted / 20);
-	good &= enough("killed while stopped", seen.while_stopped, wanted / 50);
+	good = enough("stops", kills.stops, wanted / 20);
+	good &= enough("killed while stopped", kills.while_stopped, wanted / 50);
 	good &= enough("killed in a call", seen.in_work, wanted / 10);
 	good &= enough("micro-locks taken over", seen.repairs, wanted / 500);
 	good &= enough("producers taken over", seen.producer_takeovers, wanted / 100);
@@ -406,7 +335,7 @@ int main(int argc, char **argv)
 	good &= enough("observers overtaken", seen.observed_lost, wanted / 200);
 	good &= enough("gates that went with their owners", seen.evicted, wanted / 200);
 	good &= enough("children refused", seen.refused, wanted / 20);
-	good &= enough("execs with a record in work", seen.execs, wanted / 200);
+	good &= enough("execs with a record in work", kills.execs, wanted / 200);
 	if (other)
 		good &= enough("processes of the other program", seen.others, wanted / 4);
 	good &= enough("written", seen.written, wanted);

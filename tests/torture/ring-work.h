@@ -7,18 +7,14 @@
 #define TESTS_RING_WORK_H
 
 #include <errno.h>
-#include <inttypes.h>
 #include <sched.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <shmring/shmring.h>
 
-#include "../procs.h"
 #include "../records.h"
+#include "random.h"
 
-#define MOST 8
 #define PARENT MOST /* producer number of the last record */
 #define PRODUCERS (MOST + 1)
 #define NUMBERS (1u << 18) /* records a producer writes in a round, at most */
@@ -29,8 +25,6 @@ enum { COMMITTED = 1, GIVEN = 2, RELEASED = 4, ACKING = 128 };
 #define GIVEN_TO(gate) (uint8_t)(GIVEN << 2 * (gate))
 #define RELEASED_BY(gate) (uint8_t)(RELEASED << 2 * (gate))
 
-typedef uint64_t counter __attribute__((aligned(8))); /* i386: 4 unless told */
-
 struct books {
 	uint32_t begun[PRODUCERS];
 	uint32_t last[3][PRODUCERS]; /* number + 1 of the last one given to gates and the lossy cursor */
@@ -40,8 +34,7 @@ struct books {
 	uint32_t dropping[PRODUCERS], taking[PRODUCERS];
 	counter written, read, uncertain_reads, uncertain_drops, uncertain_takes;
 	counter redelivered, refused, observed, observed_lost, gates, others;
-	uint32_t wrong; /* line in this file of the first one */
-	char what[160];
+	struct verdict verdict;
 	uint8_t state[PRODUCERS][NUMBERS];
 };
 
@@ -65,53 +58,12 @@ static const struct mode {
 };
 #define MODES (sizeof(modes) / sizeof(modes[0]))
 
-static char name[64];
 static struct books *books;
 static const struct mode *mode;
 static struct shr_segment *segment;
 static struct shr_ring *ring;
 static struct shr_producer *producer;
 static struct shr_cursor *gate[2], *lossy, *worker;
-static uint32_t self; /* producer number of this process */
-static pid_t killer;
-static uint64_t random_state;
-
-static uint32_t draw(uint32_t below)
-{
-	random_state = random_state * 6364136223846793005u + 1442695040888963407u;
-	return (uint32_t)(random_state >> 33) % below;
-}
-
-static void count(counter *number, uint64_t n)
-{
-	__atomic_fetch_add(number, n, __ATOMIC_RELAXED);
-}
-
-static void note(uint32_t *word, uint32_t value)
-{
-	__atomic_store_n(word, value, __ATOMIC_SEQ_CST);
-}
-
-static void wrong(int line, const char *text)
-{
-	uint32_t none = 0;
-
-	if (__atomic_compare_exchange_n(&books->wrong, &none, (uint32_t)line, 0, __ATOMIC_SEQ_CST,
-					__ATOMIC_SEQ_CST))
-		snprintf(books->what, sizeof(books->what), "%s: %s", text, shr_last_error());
-	if (getpid() == killer) {
-		printf("# %s: line %d: %s\nnot ok 1 - the account is wrong\n", mode->name, line, books->what);
-		fflush(stdout);
-		shr_segment_unlink(name);
-	}
-	_exit(1);
-}
-
-#define MUST_HOLD(condition)                                                                   \
-	do {                                                                                   \
-		if (!(condition))                                                              \
-			wrong(__LINE__, #condition);                                           \
-	} while (0)
 
 static int is(uint32_t flag)
 {
@@ -524,7 +476,7 @@ static void use_fork(void)
 }
 
 /* Producers and consumers, each also the other now and then. */
-static void work(uint64_t seed, int running)
+static void work(uint64_t seed)
 {
 	int writes = self % 2 == 0;
 
