@@ -75,6 +75,12 @@ static int is_whole(const uint64_t *record, uint32_t words)
 	return sum == TOTAL && record[words - 1] == record[0];
 }
 
+static void linger(uint32_t turns)
+{
+	for (; turns; turns--)
+		__asm__ volatile("" ::: "memory");
+}
+
 static void write_on(const struct variant *variant, uint64_t seed)
 {
 	uint32_t parts = variant->words - 2;
@@ -92,12 +98,12 @@ static void write_on(const struct variant *variant, uint64_t seed)
 			_exit(2);
 		record[0] = seed;
 		record[from] -= 1 + seed % 1000;
+		linger(seed % 4 ? 0 : 100); /* half of it is done */
 		record[to] += 1 + seed % 1000;
 		record[variant->words - 1] = seed;
 		if (shr_table_commit(table, slot))
 			_exit(3);
-		for (uint32_t i = variant->pause; i; i--)
-			__asm__ volatile("" ::: "memory");
+		linger(variant->pause);
 	}
 	_exit(shr_table_close(table) != 0);
 }
