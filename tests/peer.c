@@ -11,6 +11,10 @@
  *	peer count NAME COUNT           add 1 under the mutex COUNT times, and notify
  *	peer await NAME VALUE           sleep on the event until the sum is VALUE
  *	peer pthread NAME               make a segment with a pthread mutex, or use it
+ *	peer table NAME MODE ID COUNT   COUNT changes of a record of a table of that mode
+ *	peer look NAME MODE COUNT       read it, as an observer, until it was changed COUNT times
+ *	peer inside NAME MODE           begin a change of it and wait to be killed
+ *	peer mend NAME MODE             begin one, say how it was found, mend it
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -210,6 +214,144 @@ static void do_pthread(const char *name)
 	puts("locked");
 }
 
+/* --- Tables -------------------------------------------------------------------- */
+
+struct entry {
+	char name[12];
+	uint32_t by[3];
+	uint64_t total;
+	double half;
+	int64_t minus;
+	uint8_t rest[304];
+};
+SHR_SCHEMA(entry, 1, name, by, total, half, minus, rest);
+
+static struct shr_table *open_table(const char *name, uint32_t mode, uint32_t flags)
+{
+	struct shr_table_options options = {.struct_size = sizeof(options),
+					    .mode = mode,
+					    .slots = 20,
+					    .schema = SHR_SCHEMA_OF(entry),
+					    .key = "name"};
+	struct shr_segment_options segment = {.struct_size = sizeof(segment), .flags = flags};
+	struct entry entry = {.name = "all"};
+	struct shr_table *table = NULL;
+	int err;
+
+	must(shr_table_open(&table, name, flags ? "+<" : "+>", &options, &segment), "table");
+	err = flags ? 0 : shr_table_insert(table, &entry, sizeof(entry), NULL);
+	must(err == -EEXIST ? 0 : err, "insert");
+	return table;
+}
+
+static void change_entry(struct entry *entry, uint32_t id)
+{
+	entry->by[id]++;
+	entry->total++;
+	entry->half = (double)entry->total / 2;
+	entry->minus = -(int64_t)entry->total;
+	memset(entry->rest, (int)entry->total, sizeof(entry->rest));
+}
+
+static int entry_is_whole(const struct entry *entry)
+{
+	for (size_t i = 0; i < sizeof(entry->rest); i++)
+		if (entry->rest[i] != (uint8_t)entry->total)
+			return 0;
+	return entry->half == (double)entry->total / 2 && entry->minus == -(int64_t)entry->total &&
+	       entry->by[0] + entry->by[1] + entry->by[2] == entry->total;
+}
+
+/* Beside each change a key of one's own comes, is found, and goes. */
+static void do_table(const char *name, uint32_t mode, uint32_t id, uint64_t count)
+{
+	struct shr_table *table = open_table(name, mode, 0);
+	struct entry own = {.total = 0};
+	uint32_t slot, found;
+	void *record;
+
+	must(id < 3 ? 0 : -1, "id");
+	for (uint64_t i = 0; i < count; i++) {
+		snprintf(own.name, sizeof(own.name), "%u %u", (unsigned)id, (unsigned)i % 1000);
+		must(shr_table_insert(table, &own, sizeof(own), &slot), "insert");
+		must(shr_table_find(table, own.name, strlen(own.name), &found), "find");
+		must(found == slot ? 0 : -1, "another slot");
+		must(shr_table_remove(table, slot), "remove");
+		if (mode == SHR_TABLE_COUNTERS) {
+			must(shr_table_find(table, "all", 3, &slot), "find");
+			must(shr_table_add(table, slot, offsetof(struct entry, by) + 4 * id, 1, NULL), "add");
+			must(shr_table_add(table, slot, offsetof(struct entry, total), 1, NULL), "add");
+			must(shr_table_add(table, slot, offsetof(struct entry, minus), -1, NULL), "add");
+			continue;
+		}
+		must(shr_table_begin_key(table, "all", 3, &slot, &record), "begin");
+		must(entry_is_whole(record) ? 0 : -1, "what is inside");
+		change_entry(record, id);
+		must(shr_table_commit(table, slot), "commit");
+	}
+	must(shr_table_close(table), "close");
+}
+
+static void do_look(const char *name, uint32_t mode, uint64_t count)
+{
+	struct shr_table *table = open_table(name, mode, SHR_SEGMENT_OBSERVE);
+	int64_t end = shr_deadline_ns(60000000000);
+	struct shr_slot_info info;
+	struct entry entry;
+	uint64_t last = 0;
+	uint32_t slot;
+
+	must(shr_table_find(table, "all", 3, &slot), "find");
+	do {
+		int err = shr_table_read_key(table, "all", 3, &entry, sizeof(entry), &info);
+
+		must(shr_deadline_ns(0) < end ? 0 : -ETIMEDOUT, "look");
+		if (err == -EAGAIN) /* changed too fast */
+			continue;
+		must(err, "read");
+		must(entry.total >= last ? 0 : -1, "it went back");
+		must(mode == SHR_TABLE_COUNTERS || entry_is_whole(&entry) ? 0 : -1, "torn");
+		last = entry.total;
+		if (last < count && mode != SHR_TABLE_COUNTERS)
+			shr_table_wait_until(table, slot, info.version, shr_deadline_ns(100000), NULL);
+	} while (last < count || entry.minus != -(int64_t)last);
+	printf("total %" PRIu64 " by %u %u\n", entry.total, entry.by[1], entry.by[2]);
+	must(shr_table_close(table), "close");
+}
+
+static void do_inside(const char *name, uint32_t mode)
+{
+	struct shr_table *table = open_table(name, mode, 0);
+	struct entry *entry;
+	uint32_t slot;
+
+	must(shr_table_begin_key(table, "all", 3, &slot, (void **)&entry), "begin");
+	entry->total += 5; /* half a change */
+	puts("held");
+	fflush(stdout);
+	for (;;)
+		pause();
+}
+
+static void do_mend(const char *name, uint32_t mode)
+{
+	struct shr_table *table = open_table(name, mode, 0);
+	struct shr_table_status status;
+	struct entry *entry, copy;
+	uint32_t slot;
+	int err, read = shr_table_read_key(table, "all", 3, &copy, sizeof(copy), NULL);
+
+	err = shr_table_begin_key(table, "all", 3, &slot, (void **)&entry);
+	must(err == -EOWNERDEAD ? 0 : err, "begin");
+	must(shr_table_stat(table, &status), "stat");
+	printf("%s, %s, takeovers %u\n", read == -EAGAIN ? "torn" : entry_is_whole(&copy) ? "whole" : "not whole",
+	       err ? "owner dead" : "clean", (unsigned)status.takeovers);
+	entry->total = entry->by[0] + entry->by[1] + entry->by[2];
+	must(entry_is_whole(entry) ? 0 : -1, "mended");
+	must(shr_table_commit(table, slot), "commit");
+	must(shr_table_close(table), "close");
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 5 && !strcmp(argv[1], "send"))
@@ -228,6 +370,14 @@ int main(int argc, char **argv)
 		do_await(argv[2], strtoull(argv[3], NULL, 10));
 	else if (argc == 3 && !strcmp(argv[1], "pthread"))
 		do_pthread(argv[2]);
+	else if (argc == 6 && !strcmp(argv[1], "table"))
+		do_table(argv[2], (uint32_t)atoi(argv[3]), (uint32_t)atoi(argv[4]), strtoull(argv[5], NULL, 10));
+	else if (argc == 5 && !strcmp(argv[1], "look"))
+		do_look(argv[2], (uint32_t)atoi(argv[3]), strtoull(argv[4], NULL, 10));
+	else if (argc == 4 && !strcmp(argv[1], "inside"))
+		do_inside(argv[2], (uint32_t)atoi(argv[3]));
+	else if (argc == 4 && !strcmp(argv[1], "mend"))
+		do_mend(argv[2], (uint32_t)atoi(argv[3]));
 	else
 		return 2;
 	return 0;

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Programs of 32 and of 64 bits share one segment: records, locks, death.
+# Programs of 32 and of 64 bits share one segment: records, locks, tables, death.
 src=${top_srcdir:-.}
 name=/shmring-word-size-$$
 dir=$(mktemp -d)
@@ -20,7 +20,7 @@ if ! command -v i686-linux-gnu-gcc >/dev/null; then
 	echo "1..0 # SKIP: no i686-linux-gnu-gcc"
 	exit 0
 fi
-echo 1..18
+echo 1..36
 n=0
 ok() { # description, status
 	n=$((n + 1))
@@ -44,6 +44,7 @@ for file in "$src"/lib/*.c; do
 done
 compile32 "$dir/peer32" "$dir"/lib/*.o "$src/tests/peer.c" || built=1
 compile32 "$dir/random32" "$dir"/lib/*.o "$src/tests/torture/ring-random.c" || built=1
+compile32 "$dir/table32" "$dir"/lib/*.o "$src/tests/torture/table-random.c" || built=1
 sed 's/^/# /' "$dir/log"
 ok "the library builds for 32 bits without a warning" $built
 [ $built = 0 ] || exit 1
@@ -123,6 +124,50 @@ is "pthread mutexes of 32 bits: for 32, not for 64" \
 	"$("$a32" pthread "$name"; "$a32" pthread "$name"; "$a64" pthread "$name")" "locked
 locked
 refused"
+rm -f "/dev/shm$name"
+# Of each mode: both change it, both look on; who dies inside is taken over by the other.
+inside() { # who is killed inside an update, who mends it, the mode
+	"$1" inside "$name" "$3" >"$dir/held" &
+	holder=$!
+	started="$started $holder"
+	i=0
+	while [ ! -s "$dir/held" ] && [ $i -lt 1000 ]; do sleep 0.01; i=$((i + 1)); done
+	kill -9 $holder
+	wait $holder 2>/dev/null
+	"$2" mend "$name" "$3" 2>&1
+	"$1" mend "$name" "$3" 2>&1
+	rm -f "$dir/held" "/dev/shm$name"
+}
+for mode in 0 1 2; do
+	what=$(echo "an atomic table,a table in place,a table of counters" | cut -d, -f$((mode + 1)))
+	for maker in "$a64" "$a32"; do # who makes it
+		"$maker" table "$name" $mode 0 0
+		"$a64" table "$name" $mode 1 20000 & one=$!
+		"$a32" table "$name" $mode 2 20000 & two=$!
+		"$a32" look "$name" $mode 40000 >"$dir/look32" 2>&1 & three=$!
+		started="$one $two $three"
+		"$a64" look "$name" $mode 40000 >"$dir/look64" 2>&1
+		wait $one
+		first=$?
+		wait $two
+		ok "$what: 32 and 64 bits change it" $((first + $?))
+		wait $three
+		is "$what: 32 and 64 bits read it" "$(cat "$dir/look32" "$dir/look64")" "total 40000 by 20000 20000
+total 40000 by 20000 20000"
+		rm -f "/dev/shm$name"
+	done
+done
+is "an atomic table: who dies inside an update changes nothing" \
+	"$(inside "$a32" "$a64" 0; inside "$a64" "$a32" 0)" "whole, clean, takeovers 1
+whole, clean, takeovers 1
+whole, clean, takeovers 1
+whole, clean, takeovers 1"
+is "a table in place: 32 bits die inside, 64 are told and mend" "$(inside "$a32" "$a64" 1)" \
+	"torn, owner dead, takeovers 1
+whole, clean, takeovers 1"
+is "a table in place: 64 bits die inside, 32 are told and mend" "$(inside "$a64" "$a32" 1)" \
+	"torn, owner dead, takeovers 1
+whole, clean, takeovers 1"
 i686-linux-gnu-gcc -std=c11 -O2 -static -pthread -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 \
 	-Wno-psabi -DSHR_KILL_POINTS -I"$src/include" -I"$src/lib" "$src"/lib/*.c "$src/tests/torture/kill.c" \
 	-o "$dir/points32" 2>/dev/null
@@ -130,7 +175,14 @@ i686-linux-gnu-gcc -std=c11 -O2 -static -pthread -D_GNU_SOURCE -D_FILE_OFFSET_BI
 points=$?
 grep -v '^ok' "$dir/points" | sed 's/^/# /'
 ok "32 bits killed at each kill point" $points
-at_random() { # description, who kills and drains, half of the others
+i686-linux-gnu-gcc -std=c11 -O2 -static -pthread -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 \
+	-Wno-psabi -DSHR_KILL_POINTS -I"$src/include" -I"$src/lib" "$src"/lib/*.c "$src/tests/torture/table.c" \
+	-o "$dir/points32" 2>/dev/null
+"$dir/points32" >"$dir/points" 2>&1
+points=$?
+grep -v '^ok' "$dir/points" | sed 's/^/# /'
+ok "32 bits killed at each kill point of tables" $points
+at_random() { # description, who kills and looks in the end, half of the others, seed
 	"$2" 960 "$4" "$3" >"$dir/random" 2>&1
 	status=$?
 	grep -v '^ok\|^1\.\.' "$dir/random" | sed 's/^# */# /'
@@ -140,3 +192,7 @@ at_random "rings of every mode: 64 and 32 bits killed at random, 64 have the acc
 	./torture-ring-random "$dir/random32" 3
 at_random "rings of every mode: 64 and 32 bits killed at random, 32 have the account" \
 	"$dir/random32" ./torture-ring-random 4
+at_random "tables of every mode: 64 and 32 bits killed at random, 64 have the account" \
+	./torture-table-random "$dir/table32" 5
+at_random "tables of every mode: 64 and 32 bits killed at random, 32 have the account" \
+	"$dir/table32" ./torture-table-random 6

@@ -332,7 +332,7 @@ int main(int argc, char **argv)
 	good &= enough("redelivered", seen.redelivered, wanted / 20);
 	good &= enough("lost at most once", seen.lost_once, wanted / 100);
 	good &= enough("overtaken or dropped, and told", seen.lost, wanted / 20);
-	good &= enough("observers overtaken", seen.observed_lost, wanted / 200);
+	good &= enough("observers overtaken", seen.observed_lost, wanted / 500);
 	good &= enough("gates that went with their owners", seen.evicted, wanted / 200);
 	good &= enough("children refused", seen.refused, wanted / 20);
 	good &= enough("execs with a record in work", kills.execs, wanted / 200);

@@ -270,7 +270,7 @@ static int all_seen(uint64_t wanted)
 	good &= enough("rebuilds", books->rebuilds, wanted / 100);
 	good &= enough("inserted", books->inserted, wanted);
 	good &= enough("removed", books->removed, wanted);
-	good &= enough("found full", books->full, wanted / 100);
+	good &= enough("found full", books->full, wanted / 1000);
 	good &= enough("changed", books->changed, wanted);
 	good &= enough("reads", books->read, wanted);
 	good &= enough("reads from a read-only mapping", books->observed, wanted);
