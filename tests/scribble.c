@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * torture-scribble [SECONDS [SEED]]: a process writes nonsense over the shared words of a
+ * torture-scribble [SECONDS [SEED]] (15 1): a process writes nonsense over the shared words of a
  * ring (its lines, cursors, records), while producers, consumers, workers,
  * observers, openers and inspectors use it, of every mode and kind, and some of them
  * are killed. Each call must return, soon, what ring.h says that it may return;
@@ -10,88 +10,7 @@
  * What is never scribbled: the constant part of the segment, which is checked when
  * it is attached, and the memory of handles, which is not shared.
  */
-#include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
-
-#include <shmring/shmring.h>
-
-#include "format.h"
-
-#define ACTORS 10
-#define HANG_NS 8000000000 /* longest call: all waits end after 20 ms, a lock is given up after 1 s */
-#define ROUND_NS 250000000
-
-static uint64_t state;
-static char name[64];
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
-static uint64_t random64(void)
-{
-	state ^= state << 13;
-	state ^= state >> 7;
-	state ^= state << 17;
-	return state * 0x2545f4914f6cdd1du;
-}
-
-static uint32_t below(uint32_t n)
-{
-	return (uint32_t)(random64() >> 32) % n;
-}
-
-/* What the parent sees of each. */
-static struct actor {
-	const char *volatile call; /* the same address in all: they are forked */
-	volatile uint64_t since;   /* in that call; 0: in none */
-	volatile uint64_t calls, good;
-} *actors;
-static struct actor *me;
-static volatile uint32_t *stop;
-
-static void in(const char *call)
-{
-	me->call = call;
-	me->since = now_ns();
-}
-
-static void wrong(const char *call, int said)
-{
-	fprintf(stderr, "scribble: %s said %d (%s): %s\n", call, said,
-		said < 0 ? strerror(-said) : "a count", shr_last_error());
-	_exit(2);
-}
-
-/* @said is 0 or more, or one of the errors @may, which ends with 0. */
-static int out(int said, const int *may)
-{
-	me->since = 0;
-	me->calls++;
-	if (said >= 0) {
-		me->good++;
-		return said;
-	}
-	while (*may && *may != -said)
-		may++;
-	if (!*may)
-		wrong(me->call, said);
-	return said;
-}
+#include "scribble.h"
 
 static const int of_reserve[] = {EAGAIN, EMSGSIZE, EINVAL, EBUSY, ENOBUFS, EBADMSG, ETIMEDOUT, 0};
 static const int of_commit[] = {EINVAL, EMSGSIZE, 0};
@@ -104,31 +23,6 @@ static const int of_remove[] = {ENOENT, EBUSY, EPERM, EBADMSG, 0};
 static const int of_stat[] = {EBADMSG, ENOENT, EAGAIN, 0};
 static const int of_attach[] = {EBADMSG, EUSERS, EAGAIN, 0};
 static const int of_wait[] = {ETIMEDOUT, 0};
-static const int nothing[] = {0};
-
-#define CALL(call, may) (in(#call), out((call), (may)))
-#define SHORTLY shr_deadline_ns(1000000 + (int64_t)below(20000000))
-
-#define PAGE ((size_t)4096)
-
-/*
- * In the place of mmap(2): before and behind each map of a file lies a page that is
- * the end of whoever goes there.
- */
-void *__real_mmap(void *address, size_t size, int prot, int flags, int fd, off_t offset);
-void *__wrap_mmap(void *address, size_t size, int prot, int flags, int fd, off_t offset);
-void *__wrap_mmap(void *address, size_t size, int prot, int flags, int fd, off_t offset)
-{
-	size_t pages = (size + PAGE - 1) & ~(PAGE - 1);
-	uint8_t *around;
-
-	if (fd < 0 || address)
-		return __real_mmap(address, size, prot, flags, fd, offset);
-	around = __real_mmap(NULL, pages + 2 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (around == MAP_FAILED)
-		return MAP_FAILED;
-	return __real_mmap(around + PAGE, size, prot, flags | MAP_FIXED, fd, offset);
-}
 
 static struct shr_ring *attach(struct shr_segment **segment, int observe)
 {
@@ -501,16 +395,10 @@ static struct kind kind_random(void)
 	return kind;
 }
 
-static pid_t start(int who, const struct kind *kind)
+static void act(int who, const void *argument)
 {
-	uint64_t seed = random64();
-	pid_t pid = fork();
+	const struct kind *kind = argument;
 
-	if (pid)
-		return pid;
-	state = seed | 1;
-	me = &actors[who];
-	me->since = 0;
 	switch (who) {
 	case 0:
 		scribble(kind);
@@ -532,94 +420,19 @@ static pid_t start(int who, const struct kind *kind)
 	default:
 		consume(kind->options.mode, 0);
 	}
-	_exit(0);
-}
-
-/* What is wrong with actor @who, if it is. */
-static int bad(int who, int status)
-{
-	if (WIFEXITED(status) && !WEXITSTATUS(status))
-		return 0;
-	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
-		return 0; /* by us */
-	fprintf(stderr, "scribble: process %d ended by %s %d in %s\n", who,
-		WIFSIGNALED(status) ? "signal" : "status",
-		WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
-		actors[who].call ? actors[who].call : "nothing");
-	return 1;
-}
-
-static int watch(pid_t *pid, const struct kind *kind)
-{
-	uint64_t begin = now_ns(), kill_at = begin + below(40) * (uint64_t)1000000;
-	int failed = 0, status;
-
-	while (!failed && now_ns() - begin < ROUND_NS) {
-		usleep(5000);
-		for (int i = 0; i < ACTORS; i++) {
-			uint64_t since = actors[i].since;
-
-			if (since && now_ns() > since + HANG_NS) {
-				fprintf(stderr, "scribble: process %d hangs in %s\n", i, actors[i].call);
-				failed = 1;
-			}
-			if (pid[i] > 0 && waitpid(pid[i], &status, WNOHANG) == pid[i]) {
-				failed |= bad(i, status);
-				pid[i] = failed ? 0 : start(i, kind);
-			}
-		}
-		if (now_ns() > kill_at) {
-			int i = 1 + (int)below(ACTORS - 1);
-
-			kill(pid[i], SIGKILL);
-			kill_at = now_ns() + below(60) * (uint64_t)1000000;
-		}
-	}
-	return failed;
 }
 
 static int play_round(const struct kind *kind)
 {
 	struct shr_segment_options some = {.struct_size = sizeof(some), .members = 16};
 	struct shr_ring *ring = NULL;
-	pid_t pid[ACTORS];
-	uint64_t end;
-	int failed = 0, err, left = ACTORS, status;
+	int failed = shr_ring_open(&ring, name, "+>", &kind->options, &some);
 
-	err = shr_ring_open(&ring, name, "+>", &kind->options, &some);
-	if (err) {
+	if (failed) {
 		fprintf(stderr, "scribble: cannot make a ring: %s\n", shr_last_error());
 		return 1;
 	}
-	*stop = 0;
-	for (int i = ACTORS - 1; i >= 0; i--)
-		pid[i] = start(i, kind);
-	failed = watch(pid, kind);
-	*stop = 1;
-	end = now_ns() + HANG_NS;
-	while (left) { /* all see that, or hang */
-		left = 0;
-		for (int i = 0; i < ACTORS; i++) {
-			if (pid[i] <= 0)
-				continue;
-			if (waitpid(pid[i], &status, WNOHANG) == pid[i]) {
-				failed |= bad(i, status);
-				pid[i] = 0;
-			} else if (failed || now_ns() > end) {
-				if (!failed)
-					fprintf(stderr, "scribble: process %d does not end: %s\n", i,
-						actors[i].call);
-				failed = 1;
-				if (!getenv("SCRIBBLE_KEEP"))
-					kill(pid[i], SIGKILL);
-				left++;
-			} else {
-				left++;
-			}
-		}
-		if (left)
-			usleep(1000);
-	}
+	failed = play_actors(kind);
 	shr_ring_close(ring);
 	shr_segment_unlink(name);
 	return failed;
@@ -627,14 +440,10 @@ static int play_round(const struct kind *kind)
 
 int main(int argc, char **argv)
 {
-	uint64_t seconds = argc > 1 ? strtoull(argv[1], NULL, 0) : 30, rounds = 0, calls = 0, good = 0;
+	uint64_t seconds = argc > 1 ? strtoull(argv[1], NULL, 0) : 15, rounds = 0;
 	uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 0) : 1, end = now_ns() + seconds * 1000000000;
 
-	snprintf(name, sizeof(name), "/shmring-scribble-%d", (int)getpid());
-	actors = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	stop = (volatile uint32_t *)(void *)&actors[ACTORS];
-	state = seed * 2 + 1;
-	printf("1..1\n");
+	scribble_begin("scribble", seed);
 	while (now_ns() < end) {
 		struct kind kind;
 		struct shr_object object;
@@ -655,17 +464,5 @@ int main(int argc, char **argv)
 		}
 		rounds++;
 	}
-	for (int i = 1; i < ACTORS; i++) {
-		calls += actors[i].calls;
-		good += actors[i].good;
-	}
-	printf("# %llu rounds, %llu words, %llu calls, %llu of them without an error\n",
-	       (unsigned long long)rounds, (unsigned long long)actors[0].calls, (unsigned long long)calls,
-	       (unsigned long long)good);
-	if (!good || calls == good) {
-		printf("not ok 1 - nothing was tested\n");
-		return 1;
-	}
-	printf("ok 1 - scribbled rings are errors and nothing worse\n");
-	return 0;
+	return scribble_end(rounds, "rings");
 }
