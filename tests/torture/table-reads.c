@@ -30,10 +30,11 @@ static uint64_t retries; /* copies made again */
 #include "../procs.h"
 #include "../records.h"
 
-#define TOTAL       1000000007
-#define WORDS_MOST  512
-#define SLOTS       2
-#define AGAIN_LEAST 50
+#define TOTAL        1000000007
+#define WORDS_MOST   512
+#define SLOTS        2
+#define AGAIN_LEAST  50
+#define IN_VAIN_MOST 1000000 /* reads of a record that stays torn, some seconds */
 
 /* Of what is read so many of each thousand. */
 static const struct variant {
@@ -116,7 +117,7 @@ static struct {
 static int read_on(const struct variant *variant, uint64_t wanted)
 {
 	uint64_t record[WORDS_MOST], last[SLOTS] = {0}, version[SLOTS] = {0};
-	uint64_t reads = 0, again = 0, given_up = 0, fresh = 0;
+	uint64_t reads = 0, again = 0, given_up = 0, fresh = 0, in_vain = 0;
 	struct shr_slot_info info;
 	struct shr_table *table;
 	int torn = 0, more = 1;
@@ -133,8 +134,11 @@ static int read_on(const struct variant *variant, uint64_t wanted)
 
 		again += retries != before;
 		given_up += err == -EAGAIN;
-		if (err == -EAGAIN)
+		in_vain = err == -EAGAIN ? in_vain + 1 : 0;
+		if (in_vain) {
+			torn = in_vain > IN_VAIN_MOST;
 			continue;
+		}
 		torn = err || !is_whole(record, variant->words) || info.version < version[slot];
 		version[slot] = info.version;
 		fresh += record[0] != last[slot];
@@ -145,7 +149,8 @@ static int read_on(const struct variant *variant, uint64_t wanted)
 	}
 	printf("# %s: %" PRIu64 " reads, %" PRIu64 " of them another record than before; %" PRIu64
 	       " were made again (%" PRIu64 " ppm); %" PRIu64 " gave up\n",
-	       variant->name, reads, fresh, again, again * 1000000 / (reads + given_up), given_up);
+	       variant->name, reads, fresh, again, again * 1000000 / (reads + given_up + 1),
+	       given_up);
 	all.reads += reads;
 	all.again += again;
 	all.given_up += given_up;
