@@ -47,11 +47,25 @@ static const struct shr_field mutex[] = {
 	COUNTER(shm_mutex, acquired, "times", "it was taken"),
 	COUNTER(shm_mutex, waited, "times", "somebody went to sleep for it"),
 };
+static const struct shr_field table[] = {
+	COUNTER(shm_table, used, "slots", "that have a record"),
+	COUNTER(shm_table, graves, "entries",
+		"of the index that removed keys left until the next rebuild"),
+	COUNTER(shm_table, rebuilds, "times", "the index was built anew"),
+	COUNTER(shm_table, repairs, "times",
+		"somebody died inside an insert or a remove, and that was mended"),
+	COUNTER(shm_table, takeovers, "times",
+		"somebody died inside an update, and the slot's lock was taken over"),
+	COUNTER(shm_table, lock.acquired, "times",
+		"the table's lock was taken, to insert or to remove"),
+	COUNTER(shm_table, lock.waited, "times", "somebody went to sleep for it"),
+};
 static const struct shr_schema schemas[FORMAT_COUNTERS] = {
 	[SHR_COUNTERS_RING] = COUNTERS(shm_ring, ring),
 	[SHR_COUNTERS_CURSOR] = COUNTERS(shm_cursor, cursor),
 	[SHR_COUNTERS_MEMBER] = COUNTERS(shm_member, member),
 	[SHR_COUNTERS_MUTEX] = COUNTERS(shm_mutex, mutex),
+	[SHR_COUNTERS_TABLE] = COUNTERS(shm_table, table),
 };
 
 const struct shr_schema *counters_of(uint32_t kind)
@@ -70,7 +84,9 @@ static int place(const struct shr_inspect *inspect, uint32_t of, uint32_t index,
 {
 	const struct shm_header *h = &inspect->layout.header;
 	const struct shm_object *entry;
-	uint32_t kind = of == SHR_COUNTERS_MUTEX ? SHR_OBJECT_MUTEX : SHR_OBJECT_RING;
+	uint32_t kind = of == SHR_COUNTERS_MUTEX   ? SHR_OBJECT_MUTEX
+			: of == SHR_COUNTERS_TABLE ? SHR_OBJECT_TABLE
+						   : SHR_OBJECT_RING;
 
 	if (of == SHR_COUNTERS_MEMBER) {
 		*size = sizeof(struct shm_member);
@@ -83,7 +99,7 @@ static int place(const struct shr_inspect *inspect, uint32_t of, uint32_t index,
 	if (entry->kind != kind)
 		return shr_fail(EPROTOTYPE, "object %.47s is of another kind", entry->name);
 	*offset = entry->offset;
-	*size = sizeof(struct shm_ring);
+	*size = of == SHR_COUNTERS_TABLE ? sizeof(struct shm_table) : sizeof(struct shm_ring);
 	if (of == SHR_COUNTERS_CURSOR) {
 		*size = sizeof(struct shm_cursor);
 		*offset += offsetof(struct shm_ring, cursor) + number * *size;

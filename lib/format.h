@@ -30,7 +30,7 @@ typedef _Atomic(uint32_t) shm_atomic_u32;
 #define FORMAT_MAGIC "\x93SHMRNG\n" /* 8 bytes, the first not ASCII */
 #define FORMAT_BYTE_ORDER 0x01020304u
 #define FORMAT_PAGE 4096u /* of the format, whatever the machine's */
-#define FORMAT_COUNTERS 4u
+#define FORMAT_COUNTERS 5u
 #define FORMAT_LINE 128u  /* one writing role a line; two x86 lines: prefetch in pairs */
 #define FORMAT_OBJECTS 30u
 #define FORMAT_MEMBERS 1022u /* the owner of a record has 10 bits; 0 is nobody */
@@ -73,7 +73,7 @@ struct shm_header {
 	shm_u64 schema_size;
 	uint32_t life; /* FORMAT_LIFE_*: which file's locks prove who is alive */
 	uint32_t reserved_life;
-	/* Schemas of what is counted, one behind another: ring, cursor, member, mutex. */
+	/* Schemas of what is counted, one behind another: ring, cursor, member, mutex, table. */
 	uint32_t counters; /* from schema_offset */
 	uint32_t counter_kinds;
 	/* 128: what changes, on a line of its own. */

@@ -7,6 +7,8 @@
 #include "error.h"
 #include "table.h"
 
+#define SLOTS_LOOK 16384 /* bytes that are read at once */
+
 /* Geometry of object @index: its entry, or NULL and *@err. */
 static const struct shm_object *table_of(const struct shr_inspect *inspect, uint32_t index,
 					 struct table_geometry *is, int *err)
@@ -27,7 +29,8 @@ static const struct shm_object *table_of(const struct shr_inspect *inspect, uint
 	return entry;
 }
 
-int shr_inspect_table(const struct shr_inspect *inspect, uint32_t index, struct shr_table_status *status)
+int shr_inspect_table(const struct shr_inspect *inspect, uint32_t index,
+		      struct shr_table_status *status)
 {
 	const struct shm_object *entry;
 	struct table_geometry is;
@@ -43,15 +46,147 @@ int shr_inspect_table(const struct shr_inspect *inspect, uint32_t index, struct 
 	return err;
 }
 
-int shr_inspect_slot(const struct shr_inspect *inspect, uint32_t index, uint32_t number, void *buffer,
-		     size_t size, struct shr_slot_info *info, struct shr_mutex_info *lock)
+int shr_inspect_table_lock(const struct shr_inspect *inspect, uint32_t index,
+			   struct shr_mutex_info *lock)
+{
+	const struct shm_object *entry;
+	struct table_geometry is;
+	struct shm_mutex copy;
+	int err;
+
+	entry = table_of(inspect, index, &is, &err);
+	if (!entry)
+		return err;
+	err = inspect_read(inspect, &copy, sizeof(copy),
+			   entry->offset + offsetof(struct shm_table, lock));
+	return err ? err : mutex_view(lock, &copy, inspect->layout.header.members);
+}
+
+/* --- Slots ------------------------------------------------------------------- */
+
+/* Generation and sequence, side by side in a slot. */
+struct numbers {
+	uint64_t sequence;
+	uint64_t generation;
+};
+_Static_assert(offsetof(struct shm_slot, generation) == offsetof(struct shm_slot, sequence) + 8,
+	       "struct numbers");
+
+/* Those of the slot that begins at byte @at of the segment, each true at some time. */
+static int read_numbers(const struct shr_inspect *inspect, uint64_t at, struct numbers *numbers)
+{
+	int err = inspect_read_position(inspect, &numbers->generation,
+					at + offsetof(struct shm_slot, generation));
+
+	if (!err)
+		err = inspect_read_position(inspect, &numbers->sequence,
+					    at + offsetof(struct shm_slot, sequence));
+	/* No number that grows: of a peer that scribbles anything will do. */
+	return err == -EAGAIN ? inspect_read(inspect, numbers, sizeof(*numbers),
+					     at + offsetof(struct shm_slot, sequence))
+			      : err;
+}
+
+/* Small slots lie close together, and one call reads many. */
+static int read_look(const struct shr_inspect *inspect, uint64_t at, uint64_t step, uint32_t count,
+		     char *look)
+{
+	return inspect_read(inspect, look, (size_t)((count - 1) * step) + sizeof(struct shm_slot),
+			    at);
+}
+
+int shr_inspect_slots(const struct shr_inspect *inspect, uint32_t index, uint32_t first,
+		      uint32_t most, struct shr_slot_info *info)
+{
+	char one[SLOTS_LOOK], two[SLOTS_LOOK];
+	const struct shm_object *entry;
+	struct table_view view = {0};
+	uint32_t count, some;
+	int err;
+
+	entry = table_of(inspect, index, &view.is, &err);
+	if (!entry)
+		return err;
+	count = first < view.is.slots ? view.is.slots - first : 0;
+	count = count < most ? count : most;
+	for (uint32_t done = 0; done < count; done += some) {
+		uint64_t step = view.is.slot_size;
+		uint64_t at = entry->offset + view.is.slots_at + (first + done) * step;
+
+		some = step < sizeof(one) ? (uint32_t)(sizeof(one) / step) : 1;
+		some = some < count - done ? some : count - done;
+		err = read_look(inspect, at, step, some, one);
+		if (!err)
+			err = read_look(inspect, at, step, some, two);
+		for (uint32_t i = 0; !err && i < some; i++) {
+			const uint64_t where = i * step + offsetof(struct shm_slot, sequence);
+			struct numbers numbers, again;
+
+			memcpy(&numbers, one + where, sizeof(numbers));
+			memcpy(&again, two + where, sizeof(again));
+			if (memcmp(&numbers, &again, sizeof(numbers)))
+				err = read_numbers(inspect, at + i * step, &numbers);
+			info[done + i] = table_info(&view, numbers.generation, numbers.sequence);
+		}
+		if (err)
+			return err;
+	}
+	return (int)count;
+}
+
+/* A slot's lock and numbers, as they are just now. */
+static int slot_now(const struct shr_inspect *inspect, uint64_t at, struct shm_slot *slot)
+{
+	struct numbers numbers;
+	int err = inspect_read(inspect, slot, sizeof(*slot), at);
+
+	if (!err)
+		err = read_numbers(inspect, at, &numbers);
+	if (!err) {
+		slot->generation = numbers.generation;
+		slot->sequence = numbers.sequence;
+	}
+	return err;
+}
+
+/* Of a used slot @bytes of the record, as a commit left it, with the slot as it was then. */
+static int slot_record(const struct shr_inspect *inspect, const struct table_geometry *is,
+		       uint64_t at, struct shm_slot *slot, void *buffer, size_t bytes)
+{
+	struct shm_slot before;
+
+	for (int i = 0; i < SHR_INSPECT_TRIES; i++) {
+		int err = inspect_read(inspect, &before, sizeof(before), at);
+
+		if (!err && !(before.generation & 1))
+			return -ENOENT;
+		if (!err)
+			err = inspect_read(inspect, buffer, bytes,
+					   at + is->record_at +
+						   (before.sequence & 1) * is->copy_step);
+		/* The system calls are in order, and each reads what is there by then. */
+		atomic_thread_fence(memory_order_seq_cst);
+		if (!err)
+			err = inspect_read(inspect, slot, sizeof(*slot), at);
+		if (err)
+			return err;
+		if (before.sequence == slot->sequence && before.generation == slot->generation &&
+		    !(is->mode == SHR_TABLE_IN_PLACE && before.sequence & 1))
+			return 0;
+	}
+	return -EAGAIN;
+}
+
+int shr_inspect_slot(const struct shr_inspect *inspect, uint32_t index, uint32_t number,
+		     void *buffer, size_t size, struct shr_slot_info *info,
+		     struct shr_mutex_info *lock)
 {
 	struct table_view view = {0};
-	struct shm_slot before, after;
 	const struct shm_object *entry;
+	struct shm_slot slot;
 	size_t bytes;
 	uint64_t at;
-	int err, whole = 0;
+	int err;
 
 	entry = table_of(inspect, index, &view.is, &err);
 	if (!entry)
@@ -60,31 +195,15 @@ int shr_inspect_slot(const struct shr_inspect *inspect, uint32_t index, uint32_t
 		return shr_fail(ERANGE, "table %.47s has no slot %u", entry->name, number);
 	bytes = size < view.is.record_size ? size : (size_t)view.is.record_size;
 	at = entry->offset + view.is.slots_at + number * view.is.slot_size;
-	for (int i = 0; i < SHR_INSPECT_TRIES && !whole; i++) {
-		err = inspect_read(inspect, &before, sizeof(before), at);
-		if (!err && buffer && !(before.generation & 1))
-			return -ENOENT;
-		if (!err && buffer)
-			err = inspect_read(inspect, buffer, bytes,
-					   at + view.is.record_at +
-						   (before.sequence & 1) * view.is.copy_step);
-		/* The system calls are in order, and each reads what is there by then. */
-		atomic_thread_fence(memory_order_seq_cst);
-		if (!err)
-			err = inspect_read(inspect, &after, sizeof(after), at);
-		if (err)
-			return err;
-		whole = before.sequence == after.sequence && before.generation == after.generation &&
-			!(buffer && view.is.mode == SHR_TABLE_IN_PLACE && before.sequence & 1);
-	}
-	if (!whole)
-		return -EAGAIN;
-	err = lock ? mutex_view(lock, &after.lock, inspect->layout.header.members) : 0;
+	err = buffer ? slot_record(inspect, &view.is, at, &slot, buffer, bytes)
+		     : slot_now(inspect, at, &slot);
+	if (!err && lock)
+		err = mutex_view(lock, &slot.lock, inspect->layout.header.members);
 	if (err)
 		return err;
 	if (buffer && bytes < size)
 		memset((char *)buffer + bytes, 0, size - bytes);
 	if (info)
-		*info = table_info(&view, before.generation, before.sequence);
+		*info = table_info(&view, slot.generation, slot.sequence);
 	return 0;
 }

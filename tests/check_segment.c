@@ -215,7 +215,7 @@ static const struct {
 	FLIP(boot_id[3], 1, 0, -EUCLEAN),
 	FLIP(creator_pid, 1, 0, -EUCLEAN),
 	FLIP(counters, 8, 0, -EUCLEAN),
-	FLIP(counter_kinds, 5, 1, -EBADMSG),
+	FLIP(counter_kinds, 6, 1, -EBADMSG),
 	FLIP(counters, 1 << 20, 1, -EBADMSG),
 	FLIP(counters, 4, 1, -EBADMSG),
 	FLIP(header_size, 8192, 1, -EBADMSG),

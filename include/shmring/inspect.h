@@ -153,10 +153,31 @@ SHR_API int shr_inspect_table(const struct shr_inspect *inspect, uint32_t index,
 			      struct shr_table_status *status);
 
 /*
+ * The lock that its inserts and removes take: who has it.
+ *
+ * Returns:  0, or as shr_inspect_table(); -EBADMSG: it is spoilt, too
+ * Since:    0.1
+ */
+SHR_API int shr_inspect_table_lock(const struct shr_inspect *inspect, uint32_t index,
+				   struct shr_mutex_info *lock);
+
+/*
+ * The numbers of its slots from @first on, used or not, to at most @most of @info: a
+ * few system calls for many slots. A generation and a sequence may be of different
+ * times.
+ *
+ * Returns:  how many: 0 behind the last; or as shr_inspect_table()
+ * Since:    0.1
+ */
+SHR_API int shr_inspect_slots(const struct shr_inspect *inspect, uint32_t index, uint32_t first,
+			      uint32_t most, struct shr_slot_info *info);
+
+/*
  * Slot @number, from 0, of the table that is object @index: of @size bytes at @buffer
  * those that the record has, as some commit left them, and zeroes; *@info of that copy;
- * *@lock, who is inside an update. @buffer may be NULL: only those, of a free or torn
- * slot, too. @info and @lock may be NULL.
+ * *@lock, who is inside an update. @buffer may be NULL: only those, of a slot that is
+ * free, torn, or changed all the time, too, and each true at some time. @info and
+ * @lock may be NULL.
  *
  * Progress: never waits; at most SHR_INSPECT_TRIES times three system calls.
  * Returns:  0, or -ENOENT no such object, or the slot is free, -ERANGE no such slot,
@@ -174,9 +195,10 @@ SHR_API int shr_inspect_slot(const struct shr_inspect *inspect, uint32_t index, 
 #define SHR_COUNTERS_CURSOR 1
 #define SHR_COUNTERS_MEMBER 2
 #define SHR_COUNTERS_MUTEX 3
+#define SHR_COUNTERS_TABLE 4
 
 /*
- * The counters that each ring, cursor, member or mutex (@of) of this segment has, as
+ * The counters that each ring, cursor, member, mutex or table (@of) of this segment has, as
  * the segment itself describes them: names, units and help. NULL: none. Valid until the
  * inspector is closed. Since 0.1.
  */
@@ -184,8 +206,8 @@ SHR_API const struct shr_schema *shr_inspect_counters(const struct shr_inspect *
 						      uint32_t of);
 
 /*
- * Counter @field of these: of the ring that is object @index; of its cursor @number; of
- * member @number; or of mutex @number of object @index.
+ * Counter @field of these: of the ring or table that is object @index; of the ring's
+ * cursor @number; of member @number; or of mutex @number of object @index.
  *
  * Returns:  0, or -ENOENT, -EPROTOTYPE the object is of another kind, -ENODATA, -EBADMSG
  * Since:    0.1
