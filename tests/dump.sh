@@ -89,7 +89,7 @@ ring plain: untyped
 bytes blob: untyped'
 is "info: members and rings" \
 	"$(dump info "$name" | sed -E '1s/epoch .*/epoch E/; s/pid [0-9]+/pid P/; s/[0-9-]{10} [0-9:]{8}/T/')" \
-"$name: 36864 bytes (36 KiB), format 0.1, epoch E
+"$name: 40960 bytes (40 KiB), format 0.1, epoch E
 made T by pid P; current
 alive or dead: by locks on the segment itself
 members: 1 of 3 slots; died without detaching: 0
@@ -113,7 +113,7 @@ ring plain: untyped, several producers
   counters     skipped 1, redelivered 0, claim locks mended 0
 bytes blob: untyped, 64 bytes"
 is "list" "$(dump list | awk -v n="$name" '$1==n {print $2, $3, $4, $7, $8, $9}')" \
-	"36864 1 0 typed, plain, blob"
+	"40960 1 0 typed, plain, blob"
 is "without a command: list" "$(dump | grep -c "^$name ")" 1
 
 # JSON
@@ -143,7 +143,7 @@ json "schema" '.objects[0].schema|.name=="all" and .hash=="2c8595044f22d630" and
 dump -o json list >"$dir/json"
 json "list" "map(select(.segment==\"$name\"))[0] | .alive==1 and .objects==[\"typed\",\"plain\",\"blob\"]"
 dump -o jsonl list >"$dir/json"
-lines "list, a segment a line" "select(.segment==\"$name\").size==\"36864\""
+lines "list, a segment a line" "select(.segment==\"$name\").size==\"40960\""
 
 # Death is seen
 kill -9 "$holder"

@@ -76,7 +76,7 @@ blame() {
 	./shmring-dump blame "$name-ring" | sed -E 's/pid [0-9]+/pid P/; s/ lt-peer,/ peer,/'
 }
 ./peer send "$name-ring" 1 1
-is "nobody holds up a ring" "$(blame)" "nobody holds up a ring; for mutexes see locks"
+is "nobody holds up a ring" "$(blame)" "nobody holds up a ring or a table; for mutexes see locks"
 rm -f "/dev/shm$name-ring"
 ./peer hold "$name-ring" >"$dir/reserved" &
 holder=$!

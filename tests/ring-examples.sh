@@ -208,7 +208,7 @@ send -b 4096 -n 1 -e 0 >/dev/null
 watch audit -d -f oldest -n 1 >/dev/null
 send -n 50 -e 0 >/dev/null
 case_is "a ring that is half full in its first lap is not" "$(dump blame "$name")" \
-	"nobody holds up a ring; for mutexes see locks"
+	"nobody holds up a ring or a table; for mutexes see locks"
 
 # A durable one is waited for, whoever is killed, and misses nothing.
 anew

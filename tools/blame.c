@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * shmring-dump blame: who holds up a ring. A ring at work is held up by somebody
- * all the time, for an instant; so it is looked at twice, and only what is the same
- * is told.
+ * shmring-dump blame: who holds up a ring or a table. One at work is held up by
+ * somebody all the time, for an instant; so it is looked at twice, and only what is the
+ * same is told.
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include "commands.h"
@@ -118,7 +119,8 @@ static void look(const struct shr_inspect *inspect, uint32_t objects, struct loo
 }
 
 static int tell(const struct shr_inspect *inspect, const struct style *style, const char *name,
-		uint32_t objects, const struct look *first, const struct look *second, json_t *list)
+		uint32_t objects, const struct look *first, const struct look *second, json_t *list,
+		int *all)
 {
 	struct shr_object_info object;
 	int told = 0, result = 0;
@@ -147,8 +149,167 @@ static int tell(const struct shr_inspect *inspect, const struct style *style, co
 				json_array_append_new(list, blame_json(object.name, blame, gate));
 		}
 	}
-	if (!told && !result && style->format == FORMAT_TEXT)
-		puts("nobody holds up a ring; for mutexes see locks");
+	*all += told;
+	return result;
+}
+
+/* --- Tables ------------------------------------------------------------------ */
+
+#define THE_TABLE UINT32_MAX /* instead of a slot: the lock of inserts and removes */
+
+/* A lock that somebody holds, or a torn record in the slot, that nobody has locked. */
+struct held {
+	uint32_t object;
+	uint32_t slot;
+	uint64_t acquired; /* times, when it was looked at */
+	uint32_t owner;    /* 0: torn */
+	uint32_t last_dead;
+	uint32_t waiters;
+};
+
+struct all_held {
+	struct held *held;
+	size_t count, room;
+};
+
+/* 1: it is held or torn; 0, or -errno. */
+static int held_now(const struct shr_inspect *inspect, uint32_t mode, struct held *held)
+{
+	struct shr_slot_info slot = {0};
+	struct shr_mutex_info lock;
+	int err = held->slot == THE_TABLE ? shr_inspect_table_lock(inspect, held->object, &lock)
+					  : shr_inspect_slot(inspect, held->object, held->slot,
+							     NULL, 0, &slot, &lock);
+
+	if (err)
+		return err;
+	held->acquired = lock.acquired;
+	held->owner = lock.owner;
+	held->last_dead = lock.last_dead;
+	held->waiters = lock.waiters;
+	return lock.owner || (mode == SHR_TABLE_IN_PLACE && slot.generation & slot.sequence & 1);
+}
+
+static int held_add(struct all_held *all, const struct held *one)
+{
+	if (all->count == all->room) {
+		size_t room = all->room ? 2 * all->room : 64;
+		struct held *more = realloc(all->held, room * sizeof(*more));
+
+		if (!more)
+			return -ENOMEM;
+		all->held = more;
+		all->room = room;
+	}
+	all->held[all->count++] = *one;
+	return 0;
+}
+
+/* All that is held in a table: 0, or -errno, and what comes after it was looked at, too. */
+static int look_at_table(const struct shr_inspect *inspect, uint32_t index, struct all_held *all)
+{
+	struct shr_table_status table;
+	struct held held = {.object = index, .slot = THE_TABLE};
+	int result = shr_inspect_table(inspect, index, &table);
+
+	if (result)
+		return result;
+	for (uint64_t i = 0; i <= table.slots; i++) {
+		int err = held_now(inspect, table.mode, &held);
+
+		if (err > 0)
+			err = held_add(all, &held);
+		if (err && err != -EBADMSG)
+			return err;
+		result = err ? err : result;
+		held.slot = (uint32_t)i;
+	}
+	return result;
+}
+
+static void held_text(const struct shr_inspect *inspect, const struct style *style,
+		      const char *object, const struct held *held)
+{
+	fputs(BOLD(style), stdout);
+	text_string(stdout, object);
+	if (held->slot != THE_TABLE)
+		printf("[%" PRIu32 "]", held->slot);
+	printf("%s: ", PLAIN(style));
+	if (held->owner) {
+		fputs(held->slot == THE_TABLE ? "an insert or remove by " : "an update by ",
+		      stdout);
+		put_member(inspect, style, held->owner);
+	} else {
+		fputs("torn: ", stdout);
+		if (held->last_dead)
+			printf("member %" PRIu32, held->last_dead);
+		else
+			fputs("somebody", stdout);
+		fputs(" died inside an update; readers get nothing until it is repaired", stdout);
+	}
+	if (held->waiters && held->owner)
+		fputs(", others wait", stdout);
+	printf(", for at least %.1f s\n", LOOK_NS / 1e9);
+}
+
+static json_t *held_json(const char *object, const struct held *held)
+{
+	json_t *json = json_object();
+
+	json_put_bytes(json, "object", object);
+	json_put(json, "what",
+		 json_string(!held->owner              ? "torn"
+			     : held->slot == THE_TABLE ? "table"
+						       : "update"));
+	if (held->slot != THE_TABLE)
+		json_put(json, "slot", json_integer(held->slot));
+	json_put(json, "member", json_integer(held->owner ? held->owner : held->last_dead));
+	json_put(json, "waiters", json_boolean(held->owner && held->waiters));
+	json_put(json, "held_ns", json_u64(LOOK_NS));
+	return json;
+}
+
+/* Of what was held before, that which still is, by the same, for the same time. */
+static int tell_held(const struct shr_inspect *inspect, const struct style *style,
+		     const struct all_held *all, json_t *list)
+{
+	struct shr_table_status table;
+	struct shr_object_info object;
+	int told = 0;
+
+	for (size_t i = 0; i < all->count; i++) {
+		const struct held *before = &all->held[i];
+		struct held now = *before;
+
+		if (shr_inspect_table(inspect, before->object, &table) ||
+		    shr_inspect_object(inspect, before->object, &object) ||
+		    held_now(inspect, table.mode, &now) <= 0 || now.owner != before->owner ||
+		    now.acquired != before->acquired)
+			continue;
+		told++;
+		if (style->format == FORMAT_TEXT)
+			held_text(inspect, style, object.name, &now);
+		else
+			json_array_append_new(list, held_json(object.name, &now));
+	}
+	return told;
+}
+
+/* The exit status. */
+static int look_at_tables(const struct shr_inspect *inspect, const char *name, uint32_t objects,
+			  struct all_held *all)
+{
+	struct shr_object_info object;
+	int result = 0;
+
+	for (uint32_t i = 0; i < objects; i++) {
+		int err;
+
+		if (shr_inspect_object(inspect, i, &object) || object.kind != SHR_OBJECT_TABLE)
+			continue;
+		err = look_at_table(inspect, i, all);
+		result = err ? failed(name, err) : result;
+	}
 	return result;
 }
 
@@ -156,17 +317,24 @@ int command_blame(const struct shr_inspect *inspect, const struct style *style, 
 {
 	struct shr_segment_info info;
 	struct look first = {0}, second = {0};
+	struct all_held held = {0};
 	json_t *json, *list;
-	int result, err = shr_inspect_segment(inspect, &info);
+	int told = 0, bad, result, err = shr_inspect_segment(inspect, &info);
 
 	if (err)
 		return failed(name, err);
 	look(inspect, info.objects, &first);
+	bad = look_at_tables(inspect, name, info.objects, &held);
 	nanosleep(&(struct timespec){.tv_nsec = LOOK_NS}, NULL);
 	look(inspect, info.objects, &second);
 	list = json_array();
-	result = tell(inspect, style, name, info.objects, &first, &second, list);
+	result = tell(inspect, style, name, info.objects, &first, &second, list, &told);
+	told += tell_held(inspect, style, &held, list);
+	free(held.held);
+	result = result ? result : bad;
 	if (style->format == FORMAT_TEXT) {
+		if (!told && !result)
+			puts("nobody holds up a ring or a table; for mutexes see locks");
 		json_decref(list);
 		return result;
 	}

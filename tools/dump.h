@@ -35,6 +35,17 @@ int text_width(const char *string);
 void text_record(FILE *out, const struct style *style, const struct shr_schema *schema,
 		 const struct shr_walk_record *record);
 
+/* What has no type. */
+void text_hex(FILE *out, const struct style *style, const struct shr_walk_record *record);
+/* Of a table of counters: what says which, in a line, and each counter in one of its own. */
+void text_labels(FILE *out, const struct style *style, const struct shr_schema *schema,
+		 uint32_t key_field, const struct shr_walk_record *record);
+void text_counters(FILE *out, const struct shr_schema *schema, uint32_t key_field,
+		   const struct shr_walk_record *record);
+/* Such a line; @index: of an array's element, else -1. */
+struct value;
+void text_counter(FILE *out, const struct shr_field *field, int index, struct value value);
+
 /* Has it a payload to be shown? */
 static inline int has_payload(const struct shr_walk_record *record)
 {
@@ -46,6 +57,10 @@ json_t *json_bytes(const void *bytes, size_t size); /* a string, or {"hex": ...}
 json_t *json_u64(uint64_t value);		    /* a string */
 json_t *json_record(const char *object, const struct shr_schema *schema,
 		    const struct shr_walk_record *record);
+/* What is in @record, and its type, to @object. */
+void json_payload(json_t *object, const struct shr_schema *schema,
+		  const struct shr_walk_record *record);
+json_t *json_field(const struct shr_field *field, const void *payload);
 json_t *json_schema(const struct shr_schema *schema, uint64_t hash);
 /* Set @key of @object, whatever bytes @key has. */
 void json_put(json_t *object, const char *key, json_t *value);
@@ -56,6 +71,7 @@ const char *name_of_kind(uint32_t kind);
 const char *name_of_member_state(uint32_t state);
 const char *name_of_ring_mode(uint32_t mode);
 const char *name_of_record_state(uint32_t state);
+const char *name_of_table_mode(uint32_t mode);
 
 /* Value of field element @index, widened. @field->kind is known. */
 struct value {
@@ -64,6 +80,9 @@ struct value {
 	double f;
 };
 struct value field_value(const struct shr_field *field, const void *payload, uint32_t index);
+
+/* In a table of counters: is field @number, from 1, one? The key is none; 0: no key. */
+int is_counter(const struct shr_schema *schema, uint32_t number, uint32_t key_field);
 
 /* Number of fields of @schema that lie in @size bytes whole. */
 uint32_t fields_in(const struct shr_schema *schema, size_t size);

@@ -140,6 +140,42 @@ static int info_ring(const struct shr_inspect *inspect, const struct style *styl
 	return 0;
 }
 
+/* The name of the field that is the key, NULL: none. */
+static const char *key_of(const struct shr_object_info *object,
+			  const struct shr_table_status *table)
+{
+	if (!table->key_field)
+		return NULL;
+	if (!object->schema || table->key_field > object->schema->field_count)
+		return "of a field that there is not";
+	return object->schema->fields[table->key_field - 1].name;
+}
+
+static int info_table(const struct shr_inspect *inspect, uint32_t index,
+		      const struct shr_object_info *object)
+{
+	struct shr_table_status table;
+	int err = shr_inspect_table(inspect, index, &table);
+
+	if (err)
+		return err;
+	printf(", %s", name_of_table_mode(table.mode));
+	if (table.key_field) {
+		fputs(", key ", stdout);
+		text_string(stdout, key_of(object, &table));
+	}
+	printf("\n  %-12s %" PRIu32 " of %" PRIu32 " used\n  %-12s ", "slots", table.used,
+	       table.slots, "record");
+	put_size(table.record_size);
+	if (table.key_field)
+		printf("\n  %-12s %" PRIu64 " entries, graves %" PRIu64 ", built anew %" PRIu64,
+		       "index", table.index_size, table.graves, table.rebuilds);
+	printf("\n  %-12s died and replaced: inside an update %" PRIu64
+	       ", inside an insert or remove %" PRIu64 "\n",
+	       "writers", table.takeovers, table.repairs);
+	return 0;
+}
+
 /* The last one that died in a slot. */
 static void info_death(const struct shr_death *death)
 {
@@ -226,11 +262,13 @@ static int info_text(const struct shr_inspect *inspect, const struct style *styl
 		if (object.schema) {
 			fputs("struct ", stdout);
 			text_string(stdout, object.schema->name);
-		} else if (object.kind == SHR_OBJECT_BYTES || object.kind == SHR_OBJECT_RING) {
+		} else if (object.kind == SHR_OBJECT_BYTES || object.kind == SHR_OBJECT_RING ||
+			   object.kind == SHR_OBJECT_TABLE) {
 			fputs("untyped", stdout);
 		}
-		if (object.kind == SHR_OBJECT_RING) {
-			err = info_ring(inspect, style, i, &object);
+		if (object.kind == SHR_OBJECT_RING || object.kind == SHR_OBJECT_TABLE) {
+			err = object.kind == SHR_OBJECT_RING ? info_ring(inspect, style, i, &object)
+							     : info_table(inspect, i, &object);
 			if (err) {
 				putchar('\n');
 				result = failed(name, err);
@@ -314,6 +352,25 @@ static json_t *info_json_ring(const struct shr_inspect *inspect, uint32_t index,
 	return json;
 }
 
+static json_t *info_json_table(const struct shr_object_info *object,
+			       const struct shr_table_status *table)
+{
+	json_t *json = json_object();
+
+	json_put(json, "mode", json_string(name_of_table_mode(table->mode)));
+	json_put(json, "slots", json_integer(table->slots));
+	json_put(json, "used", json_integer(table->used));
+	json_put(json, "record_size", json_u64(table->record_size));
+	if (table->key_field)
+		json_put_bytes(json, "key", key_of(object, table));
+	json_put(json, "index_size", json_u64(table->index_size));
+	json_put(json, "graves", json_u64(table->graves));
+	json_put(json, "rebuilds", json_u64(table->rebuilds));
+	json_put(json, "repairs", json_u64(table->repairs));
+	json_put(json, "takeovers", json_u64(table->takeovers));
+	return json;
+}
+
 static json_t *info_json_death(const struct shr_death *death)
 {
 	json_t *json = json_object();
@@ -383,6 +440,7 @@ static int info_json(const struct shr_inspect *inspect, const struct style *styl
 	json_put(json, "members", info_json_members(inspect, info));
 	for (uint32_t i = 0; i < info->objects; i++) {
 		struct shr_object_info object;
+		struct shr_table_status table;
 		struct shr_ring_status status;
 		int err = shr_inspect_object(inspect, i, &object);
 		json_t *one;
@@ -407,6 +465,13 @@ static int info_json(const struct shr_inspect *inspect, const struct style *styl
 				json_put_bytes(one, "error", shr_last_error());
 				result = failed(name, err);
 			}
+		}
+		if (object.kind == SHR_OBJECT_TABLE) {
+			err = shr_inspect_table(inspect, i, &table);
+			if (!err)
+				json_put(one, "table", info_json_table(&object, &table));
+			else
+				result = failed(name, err);
 		}
 		json_array_append_new(objects, one);
 	}
@@ -451,7 +516,16 @@ static void schema_text(const struct style *style, const struct shr_object_info 
 		printf("  %5" PRIu32 "  %-10s  ", field->offset, type);
 		fputs(NAME(style), stdout);
 		text_string(stdout, field->name);
-		printf("%s\n", PLAIN(style));
+		fputs(PLAIN(style), stdout);
+		if (field->unit) {
+			fputs(", ", stdout);
+			text_string(stdout, field->unit);
+		}
+		if (field->help) {
+			fputs(": ", stdout);
+			text_string(stdout, field->help);
+		}
+		putchar('\n');
 	}
 }
 

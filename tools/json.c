@@ -95,7 +95,7 @@ static json_t *json_value(const struct shr_field *field, const void *payload, ui
 	}
 }
 
-static json_t *json_field(const struct shr_field *field, const void *payload)
+json_t *json_field(const struct shr_field *field, const void *payload)
 {
 	json_t *array;
 
@@ -112,11 +112,35 @@ static json_t *json_field(const struct shr_field *field, const void *payload)
 	return array;
 }
 
+void json_payload(json_t *json, const struct shr_schema *schema,
+		  const struct shr_walk_record *record)
+{
+	json_t *fields;
+	size_t from = 0;
+
+	if (schema) {
+		uint32_t count = fields_in(schema, record->copied);
+
+		fields = json_object();
+		for (uint32_t i = 0; i < count; i++)
+			json_put(fields, schema->fields[i].name,
+				 json_field(&schema->fields[i], record->payload));
+		json_put(json, "fields", fields);
+		if (count < schema->field_count)
+			json_put(json, "cut_short", json_true());
+		from = record->copied < schema->size ? record->copied : schema->size;
+	}
+	if (!schema || record->size > schema->size)
+		json_put(json, "bytes",
+			 json_bytes((const char *)record->payload + from, record->copied - from));
+	if (record->size > record->copied)
+		json_put(json, "not_shown", json_u64(record->size - record->copied));
+}
+
 json_t *json_record(const char *object, const struct shr_schema *schema,
 		    const struct shr_walk_record *record)
 {
-	json_t *json = json_object(), *fields;
-	size_t from = 0;
+	json_t *json = json_object();
 
 	json_put(json, "v", json_integer(1));
 	json_put_bytes(json, "object", object);
@@ -135,25 +159,8 @@ json_t *json_record(const char *object, const struct shr_schema *schema,
 		json_put(json, "deliveries", json_u64(record->deliveries));
 		json_put(json, "worker", json_integer(record->worker));
 	}
-	if (!has_payload(record))
-		return json;
-	if (schema) {
-		uint32_t count = fields_in(schema, record->copied);
-
-		fields = json_object();
-		for (uint32_t i = 0; i < count; i++)
-			json_put(fields, schema->fields[i].name,
-				 json_field(&schema->fields[i], record->payload));
-		json_put(json, "fields", fields);
-		if (count < schema->field_count)
-			json_put(json, "cut_short", json_true());
-		from = record->copied < schema->size ? record->copied : schema->size;
-	}
-	if (!schema || record->size > schema->size)
-		json_put(json, "bytes",
-			 json_bytes((const char *)record->payload + from, record->copied - from));
-	if (record->size > record->copied)
-		json_put(json, "not_shown", json_u64(record->size - record->copied));
+	if (has_payload(record))
+		json_payload(json, schema, record);
 	return json;
 }
 

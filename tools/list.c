@@ -31,6 +31,20 @@ static struct counts count_members(const struct shr_inspect *inspect, uint32_t m
 	return counts;
 }
 
+static void list_object(const struct shr_inspect *inspect, uint32_t index)
+{
+	struct shr_object_info object;
+	struct shr_table_status table;
+
+	if (shr_inspect_object(inspect, index, &object)) {
+		fputs("(damaged)", stdout);
+		return;
+	}
+	text_string(stdout, object.name);
+	if (object.kind == SHR_OBJECT_TABLE && !shr_inspect_table(inspect, index, &table))
+		printf(" (table, %" PRIu32 " of %" PRIu32 ")", table.used, table.slots);
+}
+
 static void list_text(struct listing *listing, const char *name, const struct shr_inspect *inspect,
 		      const struct shr_segment_info *info)
 {
@@ -41,7 +55,6 @@ static void list_text(struct listing *listing, const char *name, const struct sh
 	printf("%s%*s", PLAIN(style), listing->width - text_width(name), "");
 	if (inspect) {
 		struct counts counts = count_members(inspect, info->members);
-		struct shr_object_info object;
 
 		printf(" %12" PRIu64 " %5" PRIu32 " %s%5" PRIu32 "%s  ", info->size, counts.alive,
 		       counts.dead ? BAD(style) : "", counts.dead, PLAIN(style));
@@ -49,8 +62,7 @@ static void list_text(struct listing *listing, const char *name, const struct sh
 		fputs("  ", stdout);
 		for (uint32_t i = 0; i < info->objects; i++) {
 			fputs(i ? ", " : "", stdout);
-			text_string(stdout, shr_inspect_object(inspect, i, &object) ? "(damaged)"
-										     : object.name);
+			list_object(inspect, i);
 		}
 		puts(info->obsolete ? " (obsolete)" : "");
 	} else {

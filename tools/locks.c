@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* shmring-dump locks: who holds a mutex, who died in one, and since when others wait. */
+/*
+ * shmring-dump locks: who holds a mutex or a lock of a table, who died in one, and since
+ * when others wait.
+ */
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <string.h>
 #include <time.h>
 
@@ -14,10 +18,19 @@ static const char *name_of_mutex_state(uint32_t state)
 	return state <= SHR_MUTEX_LOST ? names[state] : "?";
 }
 
+/* What is looked at: number @number of @object. */
+struct lock {
+	enum { LOCK_MUTEX, LOCK_INDEX, LOCK_SLOT } kind;
+	const char *object;
+	uint32_t number;
+	int torn; /* the record of a slot */
+	struct shr_mutex_info info;
+};
+
 /* One that a person may want to see: in use, broken, or with a history of deaths. */
-static int worth(const struct shr_mutex_info *info)
+static int worth(const struct lock *lock)
 {
-	return info->state != SHR_MUTEX_FREE || info->deaths;
+	return lock->info.state != SHR_MUTEX_FREE || lock->info.deaths || lock->torn;
 }
 
 static void put_who(uint32_t number, uint32_t pid, int same_namespace, const char *command,
@@ -44,8 +57,9 @@ static void put_ago(uint64_t then_ns)
 
 /* Who holds it; what to do is the next one's to lock it, or said. */
 static void put_holder(const struct shr_inspect *inspect, const struct style *style,
-		       const struct shr_mutex_info *info)
+		       const struct lock *lock)
 {
+	const struct shr_mutex_info *info = &lock->info;
 	struct shr_member_info member;
 
 	if (!info->owner || shr_inspect_member(inspect, info->owner, &member))
@@ -55,8 +69,27 @@ static void put_holder(const struct shr_inspect *inspect, const struct style *st
 	if (info->thread && info->thread != member.pid)
 		printf(", thread %" PRIu32, info->thread);
 	if (member.state != SHR_MEMBER_ALIVE)
-		printf(", %s%s%s: the next one to lock it gets it and is told", BAD(style),
-		       name_of_member_state(member.state), PLAIN(style));
+		printf(", %s%s%s: the next one to lock it %s", BAD(style),
+		       name_of_member_state(member.state), PLAIN(style),
+		       lock->kind == LOCK_MUTEX ? "gets it and is told" : "takes it over");
+}
+
+/* What is to be done with one that nobody holds. */
+static void put_advice(const struct lock *lock)
+{
+	if (lock->info.state == SHR_MUTEX_DIRTY)
+		fputs(lock->kind == LOCK_MUTEX   ? ": the next one to lock it is told and mends"
+		      : lock->kind == LOCK_INDEX ? ": the next one to insert or remove mends"
+						 : ": the next one to begin takes it over",
+		      stdout);
+	if (lock->info.state == SHR_MUTEX_LOST)
+		fputs(lock->kind == LOCK_MUTEX
+			      ? ": unlocked by one who did not mend; shr_mutex_reset() "
+				"makes it usable"
+			      : ": spoilt by a peer; make the segment anew",
+		      stdout);
+	if (lock->torn)
+		fputs("; the record is torn: the next one to begin is told and repairs it", stdout);
 }
 
 static void put_last_dead(const struct shr_inspect *inspect, const struct shr_mutex_info *info)
@@ -73,19 +106,21 @@ static void put_last_dead(const struct shr_inspect *inspect, const struct shr_mu
 }
 
 static void locks_text(const struct shr_inspect *inspect, const struct style *style,
-		       const char *object, uint32_t number, const struct shr_mutex_info *info)
+		       const struct lock *lock)
 {
+	const struct shr_mutex_info *info = &lock->info;
 	int bad = info->state == SHR_MUTEX_DIRTY || info->state == SHR_MUTEX_LOST;
 
 	fputs(BOLD(style), stdout);
-	text_string(stdout, object);
-	printf("[%" PRIu32 "]%s: %s%s%s", number, PLAIN(style), bad ? BAD(style) : "",
-	       name_of_mutex_state(info->state), bad ? PLAIN(style) : "");
-	put_holder(inspect, style, info);
-	if (info->state == SHR_MUTEX_DIRTY)
-		fputs(": the next one to lock it is told and mends", stdout);
-	if (info->state == SHR_MUTEX_LOST)
-		fputs(": unlocked by one who did not mend; shr_mutex_reset() makes it usable", stdout);
+	text_string(stdout, lock->object);
+	if (lock->kind == LOCK_INDEX)
+		fputs(" insert and remove", stdout);
+	else
+		printf("[%" PRIu32 "]", lock->number);
+	printf("%s: %s%s%s", PLAIN(style), bad ? BAD(style) : "", name_of_mutex_state(info->state),
+	       bad ? PLAIN(style) : "");
+	put_holder(inspect, style, lock);
+	put_advice(lock);
 	if (info->deaths)
 		put_last_dead(inspect, info);
 	if (info->waiters && info->owner) {
@@ -95,13 +130,19 @@ static void locks_text(const struct shr_inspect *inspect, const struct style *st
 	putchar('\n');
 }
 
-static json_t *locks_json(const char *object, uint32_t number, const struct shr_mutex_info *info)
+static json_t *locks_json(const struct lock *lock)
 {
+	static const char *const kinds[] = {"mutex", "table", "slot"};
+	const struct shr_mutex_info *info = &lock->info;
 	json_t *json = json_object();
 
-	json_put_bytes(json, "object", object);
-	json_put(json, "number", json_integer(number));
+	json_put_bytes(json, "object", lock->object);
+	json_put(json, "kind", json_string(kinds[lock->kind]));
+	if (lock->kind != LOCK_INDEX)
+		json_put(json, "number", json_integer(lock->number));
 	json_put(json, "state", json_string(name_of_mutex_state(info->state)));
+	if (lock->kind == LOCK_SLOT)
+		json_put(json, "torn", json_boolean(lock->torn));
 	json_put(json, "owner", json_integer(info->owner));
 	json_put(json, "thread", json_integer(info->thread));
 	json_put(json, "waiters", json_boolean(info->waiters && info->owner));
@@ -113,68 +154,131 @@ static json_t *locks_json(const char *object, uint32_t number, const struct shr_
 	return json;
 }
 
-/* What is counted of all mutexes of an object, also of those not shown. */
+/* What is counted of all, also of those not shown. */
 struct total {
 	uint64_t mutexes, shown;
+	uint64_t slots, slots_shown; /* locks of tables, one more than slots each */
 };
 
-static int locks_object(const struct shr_inspect *inspect, const struct style *style,
-			const char *name, uint32_t index, json_t *list, struct total *total)
+struct listing {
+	const struct shr_inspect *inspect;
+	const struct style *style;
+	const char *name;
+	json_t *list;
+	struct total total;
+};
+
+static int get_lock(const struct listing *listing, uint32_t index, uint32_t mode, struct lock *lock)
 {
-	struct shr_object_info object;
-	int result = 0, err = shr_inspect_object(inspect, index, &object);
+	const struct shr_inspect *inspect = listing->inspect;
+	struct shr_member_info member;
+	struct shr_slot_info slot;
+	int err;
 
-	if (err)
-		return failed(name, err);
-	if (object.kind != SHR_OBJECT_MUTEX)
-		return 0;
-	total->mutexes += object.count;
-	for (uint32_t i = 0; i < object.count; i++) {
-		struct shr_mutex_info info;
+	lock->torn = 0;
+	if (lock->kind == LOCK_MUTEX)
+		return shr_inspect_mutex(inspect, index, lock->number, &lock->info);
+	if (lock->kind == LOCK_INDEX)
+		return shr_inspect_table_lock(inspect, index, &lock->info);
+	err = shr_inspect_slot(inspect, index, lock->number, NULL, 0, &slot, &lock->info);
+	if (!err && mode == SHR_TABLE_IN_PLACE && slot.generation & slot.sequence & 1)
+		lock->torn = !lock->info.owner ||
+			     (!shr_inspect_member(inspect, lock->info.owner, &member) &&
+			      member.state == SHR_MEMBER_DEAD);
+	return err;
+}
 
-		err = shr_inspect_mutex(inspect, index, i, &info);
+/* @lock and the @count - 1 after it; @mode: of a table. The exit status. */
+static int locks_some(struct listing *listing, uint32_t index, uint32_t mode, struct lock lock,
+		      uint32_t count, uint64_t *shown)
+{
+	char which[PATH_MAX + 80];
+	int result = 0, err = 0;
+
+	for (; lock.number < count && (!err || err == -EBADMSG); lock.number++) {
+		err = get_lock(listing, index, mode, &lock);
 		if (err) {
-			result = failed(name, err);
-			if (err != -EBADMSG)
-				break;
+			snprintf(which, sizeof(which), "%s: %s[%" PRIu32 "]", listing->name,
+				 lock.object, lock.number);
+			result = failed(lock.kind == LOCK_INDEX ? listing->name : which, err);
 			continue;
 		}
-		if (!worth(&info))
+		if (!worth(&lock))
 			continue;
-		total->shown++;
-		if (style->format == FORMAT_TEXT)
-			locks_text(inspect, style, object.name, i, &info);
+		++*shown;
+		if (listing->style->format == FORMAT_TEXT)
+			locks_text(listing->inspect, listing->style, &lock);
 		else
-			json_array_append_new(list, locks_json(object.name, i, &info));
+			json_array_append_new(listing->list, locks_json(&lock));
 	}
 	return result;
 }
 
+static int locks_object(struct listing *listing, uint32_t index)
+{
+	struct total *total = &listing->total;
+	struct shr_table_status table = {0};
+	struct shr_object_info object;
+	int bad, result, err = shr_inspect_object(listing->inspect, index, &object);
+
+	if (err)
+		return failed(listing->name, err);
+	if (object.kind == SHR_OBJECT_MUTEX) {
+		total->mutexes += object.count;
+		return locks_some(listing, index, 0,
+				  (struct lock){LOCK_MUTEX, object.name, 0, 0, {0}}, object.count,
+				  &total->shown);
+	}
+	if (object.kind != SHR_OBJECT_TABLE)
+		return 0;
+	err = shr_inspect_table(listing->inspect, index, &table);
+	if (err)
+		return failed(listing->name, err);
+	total->slots += (uint64_t)table.slots + 1;
+	bad = locks_some(listing, index, 0, (struct lock){LOCK_INDEX, object.name, 0, 0, {0}}, 1,
+			 &total->slots_shown);
+	result = locks_some(listing, index, table.mode,
+			    (struct lock){LOCK_SLOT, object.name, 0, 0, {0}}, table.slots,
+			    &total->slots_shown);
+	return result ? result : bad;
+}
+
 int command_locks(const struct shr_inspect *inspect, const struct style *style, const char *name)
 {
+	struct listing listing = {
+		.inspect = inspect, .style = style, .name = name, .list = json_array()};
+	const struct total *total = &listing.total;
 	struct shr_segment_info info;
-	struct total total = {0, 0};
-	json_t *json, *list = json_array();
 	int result = 0, err = shr_inspect_segment(inspect, &info);
+	json_t *json;
 
 	for (uint32_t i = 0; !err && i < info.objects; i++) {
-		int bad = locks_object(inspect, style, name, i, list, &total);
+		int bad = locks_object(&listing, i);
 
 		result = bad ? bad : result;
 	}
 	if (err || style->format == FORMAT_TEXT) {
-		json_decref(list);
-		if (!err)
-			printf("%" PRIu64 " of %" PRIu64 " mutexes are held, dirty, or had an owner that "
+		json_decref(listing.list);
+		if (err)
+			return failed(name, err);
+		if (total->mutexes || !total->slots)
+			printf("%" PRIu64 " of %" PRIu64
+			       " mutexes are held, dirty, or had an owner that "
 			       "died\n",
-			       total.shown, total.mutexes);
-		return err ? failed(name, err) : result;
+			       total->shown, total->mutexes);
+		if (total->slots)
+			printf("%" PRIu64 " of %" PRIu64
+			       " locks of tables are held, dirty, or had an "
+			       "owner that died\n",
+			       total->slots_shown, total->slots);
+		return result;
 	}
 	json = json_object();
 	json_put(json, "v", json_integer(1));
 	json_put_bytes(json, "segment", name);
-	json_put(json, "mutexes", json_u64(total.mutexes));
-	json_put(json, "locks", list);
+	json_put(json, "mutexes", json_u64(total->mutexes));
+	json_put(json, "table_locks", json_u64(total->slots));
+	json_put(json, "locks", listing.list);
 	show_json(style, json);
 	return result;
 }

@@ -7,37 +7,18 @@
 #include <string.h>
 #include <time.h>
 
-#include "commands.h"
+#include "records.h"
 
-#define PAYLOAD_MAX ((size_t)1 << 20) /* copied of one record */
-#define PAUSE_FIRST_NS 1000000	      /* between looks where nothing is new: 1 ms, */
-#define PAUSE_LAST_NS 50000000	      /* growing to 50 ms */
-#define BURST 1000		      /* records of one ring before the others have a turn */
+#define PAYLOAD_MAX    ((size_t)1 << 20) /* copied of one record */
+#define PAUSE_FIRST_NS 1000000           /* between looks where nothing is new: 1 ms, */
+#define PAUSE_LAST_NS  50000000          /* growing to 50 ms */
 
-struct source {
-	struct shr_object_info object;
-	struct shr_walk *walk;
-	uint64_t end;  /* records: position where to stop */
-	uint64_t lost; /* told so far */
-};
-
-struct show {
-	const struct request *request;
-	const struct shr_inspect *inspect;
-	const char *name;
-	struct source sources[SHR_OBJECTS_MAX];
-	uint32_t count;
-	uint64_t shown;
-	uint64_t lost;	  /* bytes */
-	uint64_t missing; /* records, where they have numbers */
-};
-
-static volatile sig_atomic_t stopped;
+volatile sig_atomic_t show_stopped;
 
 static void stop(int signal)
 {
 	(void)signal;
-	stopped = 1;
+	show_stopped = 1;
 }
 
 static int wanted(const struct request *request, const char *name)
@@ -48,7 +29,7 @@ static int wanted(const struct request *request, const char *name)
 	return !request->object_count;
 }
 
-static void comma(const struct show *show)
+void show_comma(const struct show *show)
 {
 	if (show->request->style.format == FORMAT_JSON)
 		fputs(show->shown || show->lost ? ",\n" : "[\n", stdout);
@@ -69,7 +50,7 @@ static void tell_loss(struct show *show, struct source *source)
 	} else {
 		json_t *json = json_object();
 
-		comma(show);
+		show_comma(show);
 		json_put(json, "v", json_integer(1));
 		json_put_bytes(json, "object", source->object.name);
 		json_put(json, "lost_bytes", json_u64(lost));
@@ -98,7 +79,7 @@ static void show_record(struct show *show, const struct source *source,
 
 	show->missing += record->lost;
 	if (style->format != FORMAT_TEXT) {
-		comma(show);
+		show_comma(show);
 		show_json(style, json_record(source->object.name, source->object.schema, record));
 		show->shown++;
 		return;
@@ -164,7 +145,7 @@ static int skip_to_last(struct show *show, uint32_t index, struct source *source
 	return err == -EAGAIN ? 0 : err;
 }
 
-/* The rings that are asked for. */
+/* The rings and tables that are asked for. */
 static int open_sources(struct show *show)
 {
 	const struct request *request = show->request;
@@ -181,8 +162,14 @@ static int open_sources(struct show *show)
 		err = shr_inspect_object(show->inspect, i, &source->object);
 		if (err)
 			return err;
-		if (!wanted(request, source->object.name) ||
-		    (source->object.kind != SHR_OBJECT_RING && !request->object_count))
+		if (!wanted(request, source->object.name))
+			continue;
+		if (source->object.kind == SHR_OBJECT_TABLE) {
+			err = table_open(&source->table, show, i);
+			show->count += !err;
+			continue;
+		}
+		if (source->object.kind != SHR_OBJECT_RING && !request->object_count)
 			continue;
 		err = walk_of(show, i, &source->walk);
 		if (err)
@@ -196,13 +183,15 @@ static int open_sources(struct show *show)
 }
 
 /* Show up to a burst of what there is: number of records, or -errno. */
-static int show_some(struct show *show, struct source *source)
+static int show_some(struct show *show, struct source *source, int now)
 {
 	const struct request *request = show->request;
 	struct shr_walk_record record;
 	int n, err;
 
-	for (n = 0; n < BURST && show->shown < request->count && !stopped; n++) {
+	if (source->table)
+		return table_some(show, source->table, now);
+	for (n = 0; n < BURST && show->shown < request->count && !show_stopped; n++) {
 		/* One lap, or a fast ring would never end. */
 		if (!request->follow &&
 		    (int64_t)(source->end - shr_walk_position(source->walk)) <= 0)
@@ -222,7 +211,7 @@ static int show_all(struct show *show)
 		int n = 1;
 
 		while (n > 0)
-			n = show_some(show, &show->sources[i]);
+			n = show_some(show, &show->sources[i], 0);
 		if (n < 0)
 			return n;
 	}
@@ -234,12 +223,12 @@ static int show_follow(struct show *show)
 	long pause = PAUSE_FIRST_NS;
 	int obsolete = 0;
 
-	while (!stopped && show->shown < show->request->count && !ferror(stdout)) {
+	while (!show_stopped && show->shown < show->request->count && !ferror(stdout)) {
 		struct shr_segment_info info;
 		int some = 0;
 
 		for (uint32_t i = 0; i < show->count; i++) {
-			int n = show_some(show, &show->sources[i]);
+			int n = show_some(show, &show->sources[i], obsolete);
 
 			if (n < 0)
 				return n;
@@ -293,12 +282,17 @@ int command_records(const struct shr_inspect *inspect, const struct request *req
 			show->shown, show->lost);
 		if (show->missing)
 			fprintf(stderr, ", %" PRIu64 " records missing", show->missing);
+		if (show->merged)
+			fprintf(stderr, ", %" PRIu64 " changes told with a later one",
+				show->merged);
 		fputc('\n', stderr);
 	}
-	if (!result && (show->lost || show->missing) && request->fail_on_loss)
+	if (!result && (show->lost || show->missing || show->merged) && request->fail_on_loss)
 		result = EXIT_LOSS;
-	for (uint32_t i = 0; i < show->count; i++)
+	for (uint32_t i = 0; i < show->count; i++) {
 		shr_walk_close(show->sources[i].walk);
+		table_close(show->sources[i].table);
+	}
 	free(show);
 	return result;
 }

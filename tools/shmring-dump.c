@@ -22,23 +22,27 @@ static const char usage_text[] =
 	"  list                 all segments with a name, System V too (the default)\n"
 	"  info SEGMENT         its members, the dead among them, objects and counters\n"
 	"  schema SEGMENT       the types of its records\n"
-	"  locks SEGMENT        mutexes that are held or whose holder died, and by whom\n"
+	"  locks SEGMENT        mutexes, and locks of tables, that are held or whose holder\n"
+	"                       died, and by whom\n"
 	"  stat SEGMENT         its counters, with units and what they mean\n"
-	"  blame SEGMENT        who holds up a ring: a slow consumer, a record not committed\n"
-	"  records SEGMENT      the records that are in its rings\n"
-	"  follow SEGMENT       new records as they are committed\n"
+	"  blame SEGMENT        who holds up a ring or a table: a slow consumer, a record not\n"
+	"                       committed, an update that does not end or was never ended\n"
+	"  records SEGMENT      the records that are in its rings and tables\n"
+	"  follow SEGMENT       new records as they are committed, and changes of slots\n"
 	"\n"
 	"SEGMENT is a name such as /hostmon, file:PATH, sysv:KEY, or fd:N. OBJECT picks\n"
-	"rings by name.\n"
+	"rings and tables by name.\n"
 	"\n"
 	"Options:\n"
 	"  -o, --output=FORMAT  text (the default), json, or jsonl: one object a line\n"
-	"  -n, --last=N         records, follow: begin with the newest N of each ring\n"
-	"  -c, --count=N        records, follow: end after N records\n"
+	"  -n, --last=N         records, follow: begin with the newest N of each ring, the\n"
+	"                       last N used slots of each table\n"
+	"  -c, --count=N        records, follow: end after N records or changes\n"
 	"  -f, --from=WHERE     begin at the oldest record there is, at the first that\n"
 	"                       is unread, or with new ones; follow: new, else oldest\n"
 	"  -b, --bytes=N        text: show at most N bytes of what has no type (256)\n"
-	"      --fail-on-loss   exit 8 if records were used again before they were shown\n"
+	"      --fail-on-loss   exit 8 if records were used again before they were shown,\n"
+	"                       or changes of a slot were told with a later one\n"
 	"      --color=WHEN     auto (the default), always or never\n"
 	"  -h, --help           this text\n"
 	"  -V, --version        the version\n"
@@ -52,7 +56,7 @@ int failed(const char *segment, int err)
 	fputs("shmring-dump: ", stderr);
 	text_string(stderr, segment);
 	fputs(": ", stderr);
-	text_string(stderr, shr_last_error());
+	text_string(stderr, err == -ENOMEM ? "out of memory" : shr_last_error());
 	fputc('\n', stderr);
 	switch (-err) {
 	case EINVAL:

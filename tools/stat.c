@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "commands.h"
+#include "slot.h"
 
 struct counters {
 	const struct shr_inspect *inspect;
@@ -12,7 +13,80 @@ struct counters {
 	int err;
 };
 
-/* Those of one ring, cursor, member or mutex, which people know as @title and @name. */
+/* The counters that a program keeps in a table. */
+struct mine {
+	struct counters *all;
+	struct slots *slots;
+};
+
+static const struct shr_field commits_field = {
+	.name = "commits",
+	.kind = SHR_KIND_U64,
+	.unit = "times",
+	.help = "an update was made what everybody reads, in all slots together",
+};
+
+/* What no number of a table itself says. */
+static void show_commits(struct counters *all, uint32_t index, json_t *values)
+{
+	struct slots slots;
+	uint64_t commits = 0;
+	int err = slots_open(&slots, all->inspect, index);
+
+	if (!err)
+		err = slots_commits(&slots, &commits);
+	all->err = err;
+	if (!err && slots.status.mode != SHR_TABLE_COUNTERS) {
+		if (values)
+			json_put(values, commits_field.name, json_u64(commits));
+		else
+			text_counter(stdout, &commits_field, -1, (struct value){.u = commits});
+	}
+	slots_close(&slots);
+}
+
+/* A program's own, in a slot of a table of counters. */
+static int show_slot(const struct slot *slot, void *argument)
+{
+	struct mine *mine = argument;
+	const struct slots *slots = mine->slots;
+	const struct shr_schema *schema = slots->object.schema;
+	json_t *json, *labels, *values;
+
+	if (!mine->all->json) {
+		printf("%sslot%s ", BOLD(mine->all->style), PLAIN(mine->all->style));
+		slot_text(mine->all->style, slots, slot, NULL);
+		return 0;
+	}
+	if (slot->state != SLOT_READY)
+		return 0;
+	json = json_object();
+	labels = json_object();
+	values = json_object();
+	json_put(json, "of", json_string("slot"));
+	json_put_bytes(json, "object", slots->object.name);
+	json_put(json, "number", json_integer(slot->number));
+	for (uint32_t i = 0; i < fields_in(schema, slots->room); i++)
+		json_put(is_counter(schema, i + 1, slots->status.key_field) ? values : labels,
+			 schema->fields[i].name, json_field(&schema->fields[i], slots->payload));
+	json_put(json, "labels", labels);
+	json_put(json, "counters", values);
+	json_array_append_new(mine->all->json, json);
+	return 0;
+}
+
+static void show_slots(struct counters *all, uint32_t index)
+{
+	struct slots slots;
+	struct mine mine = {all, &slots};
+
+	all->err = slots_open(&slots, all->inspect, index);
+	if (!all->err && slots.status.mode == SHR_TABLE_COUNTERS && slots.object.schema)
+		all->err = slots_each(&slots, show_slot, &mine);
+	slots_close(&slots);
+}
+
+/* Those of one ring, cursor, member, mutex or table, which people know as @title and @name. */
 static void show(struct counters *all, uint32_t of, uint32_t index, uint32_t number,
 		 const char *title, const char *object, const char *name)
 {
@@ -56,14 +130,10 @@ static void show(struct counters *all, uint32_t of, uint32_t index, uint32_t num
 			json_put(values, field->name, json_u64(value));
 			continue;
 		}
-		printf("  %20" PRIu64 " ", value);
-		text_string(stdout, field->unit ? field->unit : "");
-		printf("%*s ", 8 - (field->unit ? text_width(field->unit) : 0), "");
-		text_string(stdout, field->name);
-		fputs(": ", stdout);
-		text_string(stdout, field->help ? field->help : "");
-		putchar('\n');
+		text_counter(stdout, field, -1, (struct value){.u = value});
 	}
+	if (of == SHR_COUNTERS_TABLE && !all->err)
+		show_commits(all, index, values);
 	if (json) {
 		json_put(json, "counters", values);
 		json_array_append_new(all->json, json);
@@ -81,6 +151,11 @@ static void show_object(struct counters *all, uint32_t index)
 	if (object.kind == SHR_OBJECT_MUTEX)
 		for (uint32_t i = 0; i < object.count; i++)
 			show(all, SHR_COUNTERS_MUTEX, index, i, "mutex", object.name, NULL);
+	if (object.kind == SHR_OBJECT_TABLE) {
+		show(all, SHR_COUNTERS_TABLE, index, 0, "table", object.name, NULL);
+		if (!all->err)
+			show_slots(all, index);
+	}
 	if (object.kind != SHR_OBJECT_RING)
 		return;
 	show(all, SHR_COUNTERS_RING, index, 0, "ring", object.name, NULL);
@@ -91,24 +166,39 @@ static void show_object(struct counters *all, uint32_t index)
 			show(all, SHR_COUNTERS_CURSOR, index, i, "cursor", object.name, cursor.name);
 }
 
-static json_t *meanings(const struct shr_inspect *inspect)
+static json_t *meaning(const struct shr_field *field)
 {
-	static const char *const of[] = {"ring", "cursor", "member", "mutex"};
 	json_t *json = json_object();
 
-	for (uint32_t i = 0; i < sizeof(of) / sizeof(of[0]); i++) {
-		const struct shr_schema *schema = shr_inspect_counters(inspect, i);
-		json_t *one = json_object();
+	json_put_bytes(json, "unit", field->unit ? field->unit : "");
+	json_put_bytes(json, "help", field->help ? field->help : "");
+	return json;
+}
 
-		for (uint32_t j = 0; schema && j < schema->field_count; j++) {
-			json_t *field = json_object();
+static json_t *meanings_of(const struct shr_schema *schema)
+{
+	json_t *json = json_object();
 
-			json_put_bytes(field, "unit", schema->fields[j].unit ? schema->fields[j].unit : "");
-			json_put_bytes(field, "help", schema->fields[j].help ? schema->fields[j].help : "");
-			json_put(one, schema->fields[j].name, field);
-		}
-		json_put(json, of[i], one);
-	}
+	for (uint32_t i = 0; schema && i < schema->field_count; i++)
+		json_put(json, schema->fields[i].name, meaning(&schema->fields[i]));
+	return json;
+}
+
+static json_t *meanings(const struct shr_inspect *inspect, uint32_t objects)
+{
+	static const char *const of[] = {"ring", "cursor", "member", "mutex", "table"};
+	json_t *json = json_object(), *slot = json_object();
+	struct shr_object_info object;
+	struct shr_table_status table;
+
+	for (uint32_t i = 0; i < sizeof(of) / sizeof(of[0]); i++)
+		json_put(json, of[i], meanings_of(shr_inspect_counters(inspect, i)));
+	json_put(json_object_get(json, "table"), commits_field.name, meaning(&commits_field));
+	for (uint32_t i = 0; i < objects; i++)
+		if (!shr_inspect_object(inspect, i, &object) && object.kind == SHR_OBJECT_TABLE &&
+		    !shr_inspect_table(inspect, i, &table) && table.mode == SHR_TABLE_COUNTERS)
+			json_put(slot, object.name, meanings_of(object.schema));
+	json_put(json, "slot", slot);
 	return json;
 }
 
@@ -135,7 +225,7 @@ int command_stat(const struct shr_inspect *inspect, const struct style *style, c
 
 		json_put(json, "v", json_integer(1));
 		json_put(json, "counters", all.json);
-		json_put(json, "meanings", meanings(inspect));
+		json_put(json, "meanings", meanings(inspect, info.objects));
 		show_json(style, json);
 	}
 	return 0;

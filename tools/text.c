@@ -172,3 +172,63 @@ void text_record(FILE *out, const struct style *style, const struct shr_schema *
 	if (record->size - from > shown)
 		fprintf(out, " and %" PRIu64 " bytes", record->size - from - shown);
 }
+
+void text_hex(FILE *out, const struct style *style, const struct shr_walk_record *record)
+{
+	const unsigned char *byte = record->payload;
+	size_t shown = record->copied < style->bytes ? record->copied : style->bytes;
+
+	for (size_t i = 0; i < shown; i++)
+		fprintf(out, "%s%02x", i % 8 ? "" : " ", byte[i]);
+	if (record->size > shown)
+		fprintf(out, " and %" PRIu64 " bytes", record->size - shown);
+}
+
+void text_labels(FILE *out, const struct style *style, const struct shr_schema *schema,
+		 uint32_t key_field, const struct shr_walk_record *record)
+{
+	uint32_t count = fields_in(schema, record->copied);
+
+	for (uint32_t i = 0; i < count; i++) {
+		if (is_counter(schema, i + 1, key_field))
+			continue;
+		fputc(' ', out);
+		text_field(out, style, &schema->fields[i], record->payload);
+	}
+}
+
+void text_counter(FILE *out, const struct shr_field *field, int index, struct value value)
+{
+	int width = field->unit ? text_width(field->unit) : 0;
+
+	if (field->kind == SHR_KIND_I32 || field->kind == SHR_KIND_I64)
+		fprintf(out, "  %20" PRId64 " ", value.i);
+	else
+		fprintf(out, "  %20" PRIu64 " ", value.u);
+	text_string(out, field->unit ? field->unit : "");
+	fprintf(out, "%*s ", width < 8 ? 8 - width : 0, "");
+	text_string(out, field->name);
+	if (index >= 0)
+		fprintf(out, "[%d]", index);
+	if (field->help) {
+		fputs(": ", out);
+		text_string(out, field->help);
+	}
+	fputc('\n', out);
+}
+
+void text_counters(FILE *out, const struct shr_schema *schema, uint32_t key_field,
+		   const struct shr_walk_record *record)
+{
+	uint32_t count = fields_in(schema, record->copied);
+
+	for (uint32_t i = 0; i < count; i++) {
+		const struct shr_field *field = &schema->fields[i];
+
+		if (!is_counter(schema, i + 1, key_field))
+			continue;
+		for (uint32_t j = 0; j < (field->count ? field->count : 1); j++)
+			text_counter(out, field, field->count ? (int)j : -1,
+				     field_value(field, record->payload, j));
+	}
+}

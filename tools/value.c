@@ -102,3 +102,18 @@ const char *name_of_record_state(uint32_t state)
 
 	return state < sizeof(names) / sizeof(names[0]) ? names[state] : "?";
 }
+
+const char *name_of_table_mode(uint32_t mode)
+{
+	static const char *const names[] = {"atomic", "in-place", "counters"};
+
+	return mode < sizeof(names) / sizeof(names[0]) ? names[mode] : "?";
+}
+
+int is_counter(const struct shr_schema *schema, uint32_t number, uint32_t key_field)
+{
+	uint32_t kind = schema->fields[number - 1].kind;
+
+	return number != key_field && (kind == SHR_KIND_I32 || kind == SHR_KIND_U32 ||
+				       kind == SHR_KIND_I64 || kind == SHR_KIND_U64);
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/* shmring-dump records and follow: what records.c, for rings, and table.c share. */
+#ifndef TOOLS_RECORDS_H
+#define TOOLS_RECORDS_H
+
+#include <signal.h>
+
+#include "commands.h"
+
+#define BURST 1000 /* records of one object before the others have a turn */
+
+struct table_source;
+
+struct source {
+	struct shr_object_info object;
+	struct shr_walk *walk;      /* of a ring */
+	struct table_source *table; /* of a table */
+	uint64_t end;               /* ring, records: position where to stop */
+	uint64_t lost;              /* ring: told so far */
+};
+
+struct show {
+	const struct request *request;
+	const struct shr_inspect *inspect;
+	const char *name;
+	struct source sources[SHR_OBJECTS_MAX];
+	uint32_t count;
+	uint64_t shown;
+	uint64_t lost;    /* bytes */
+	uint64_t missing; /* records, where they have numbers */
+	uint64_t merged;  /* changes of slots that are told in one with a later one */
+};
+
+extern volatile sig_atomic_t show_stopped;
+
+/* Before each value of JSON. */
+void show_comma(const struct show *show);
+
+/* table.c. 0, -ENOMEM, or what shr_inspect_table() says. */
+int table_open(struct table_source **table, const struct show *show, uint32_t index);
+void table_close(struct table_source *table);
+/*
+ * Show up to a burst of what there is: number of lines, or -errno. A table is looked
+ * at again after a while only, or @now.
+ */
+int table_some(struct show *show, struct table_source *table, int now);
+
+#endif
