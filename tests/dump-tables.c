@@ -6,6 +6,7 @@
  *
  *	insert KEY		a service
  *	insert-block HEX	a block of one byte and zeroes
+ *	fill			as many blocks as fit
  *	insert-stats KEY
  *	update SLOT N		a service, N times
  *	remove SLOT		a service
@@ -15,6 +16,7 @@
  *	commit-block SLOT	end it
  *	sweep			who is dead is told to the locks
  *	spin SLOT		update a service until killed
+ *	crawl SLOT		the same, with 20 ms in each update
  *	hold			say so, and wait to be killed
  */
 #include <errno.h>
@@ -80,7 +82,7 @@ static void open_tables(const char *name)
 					    .key = "name"};
 	struct shr_table_options block = {.struct_size = sizeof(block),
 					  .mode = SHR_TABLE_IN_PLACE,
-					  .slots = 2,
+					  .slots = 600,
 					  .record_size = 24};
 	struct shr_table_options stat = {.struct_size = sizeof(stat),
 					 .mode = SHR_TABLE_COUNTERS,
@@ -136,6 +138,19 @@ static void add(uint32_t slot, int64_t hits)
 	must(shr_table_add(stats, slot, offsetof(struct stats, sizes[1]), 2, NULL), "add");
 }
 
+static void crawl(uint32_t slot)
+{
+	void *record;
+
+	puts("crawls");
+	fflush(stdout);
+	for (;;) {
+		must(shr_table_begin(services, slot, &record), "begin");
+		usleep(20000);
+		must(shr_table_commit(services, slot), "commit");
+	}
+}
+
 static void hold(void)
 {
 	puts("held");
@@ -168,6 +183,11 @@ static int command(const char *what, const char *argument, uint64_t number)
 		must(shr_table_commit(blocks, slot), what);
 	} else if (!strcmp(what, "sweep")) {
 		must(shr_member_sweep(segment, NULL, NULL), what);
+	} else if (!strcmp(what, "fill")) {
+		while (!shr_table_insert(blocks, "", 1, NULL))
+			;
+	} else if (!strcmp(what, "crawl")) {
+		crawl(slot);
 	} else if (!strcmp(what, "spin")) {
 		puts("spins");
 		fflush(stdout);

@@ -13,7 +13,7 @@ trap end_all EXIT
 trap 'exit 1' INT TERM
 TZ=UTC
 export TZ
-plan=51
+plan=58
 echo 1..$plan
 n=0
 ok() { # description, status
@@ -49,7 +49,12 @@ holds() {
 	./dump-tables "$name" <"$dir/todo" >"$dir/held" &
 	holder=$!
 	started="$started $holder"
-	soon 'grep -q -e held -e spins "$dir/held"'
+	soon 'grep -q -e held -e spins -e crawls "$dir/held" 2>/dev/null'
+}
+# $follow has looked, and sleeps until it looks again.
+ready() {
+	soon 'ls -l "/proc/$follow/fd" 2>/dev/null | grep -q "$name" &&
+		grep -q "^State:.S" "/proc/$follow/status"'
 }
 kill_holder() {
 	kill -9 "$holder"
@@ -97,7 +102,7 @@ is "info" "$(dump info "$name" | sed -n '/^table/,$p')" \
   index        16 entries, graves 1, built anew 0
   writers      died and replaced: inside an update 0, inside an insert or remove 0
 table blocks: untyped, in-place
-  slots        1 of 2 used
+  slots        1 of 600 used
   record       24 bytes
   writers      died and replaced: inside an update 0, inside an insert or remove 0
 table stats: struct stats, counters, key name
@@ -111,7 +116,7 @@ json "info in JSON" '.objects[0] | .kind=="table" and .schema=="service" and (.t
 is "schema has units" "$(dump schema "$name" | grep hits)" \
 	"      8  u64         hits, requests: that were answered"
 is "list" "$(dump list | sed -n "s,^$name .*:[0-9][0-9]  ,,p")" \
-	"services (table, 2 of 4), blocks (table, 1 of 2), stats (table, 1 of 2)"
+	"services (table, 2 of 4), blocks (table, 1 of 600), stats (table, 1 of 2)"
 dump stat "$name" >"$dir/out"
 is "stat: what is counted of a table" "$(sed -n '/^table services/,/^table blocks/p' "$dir/out" | sed 's/:.*//')" \
 'table services
@@ -131,14 +136,14 @@ json "stat in JSON" '(.counters[0]|.of=="table" and .object=="services" and .cou
 	.counters.level==-3) and .meanings.slot.stats.hits.unit=="requests" and
 	.meanings.table.takeovers.unit=="times"'
 is "locks: none" "$(dump locks "$name")" \
-	"0 of 11 locks of tables are held, dirty, or had an owner that died"
+	"0 of 609 locks of tables are held, dirty, or had an owner that died"
 
 # Nothing is written, and nothing could be
 cp "/dev/shm$name" "$dir/before"
-./shmring-dump follow -f oldest "$name" >"$dir/out" 2>"$dir/err" &
+./shmring-dump follow -f oldest "$name" >"$dir/oldest" 2>"$dir/told" &
 follow=$!
 started="$started $follow"
-soon 'grep -q "level" "$dir/out"'
+soon 'grep -qs level "$dir/oldest"'
 ok "follow begins with what is there" $?
 is "its descriptors of the segment cannot write" \
 	"$(find "/proc/$follow/fd" -lname "/dev/shm$name" -printf '%m\n' | sort -u)" 500
@@ -155,7 +160,7 @@ ok "not a byte of the segment changed" "$(cmp "$dir/before" "/dev/shm$name"; ech
 ./shmring-dump follow "$name" >"$dir/follow" 2>"$dir/err" &
 follow=$!
 started="$started $follow"
-sleep 0.3
+ready
 told() { soon "[ \"\$(wc -l <\"$dir/follow\")\" -ge $1 ]"; }
 does 'update 2'
 told 1
@@ -182,10 +187,11 @@ is "and what it did not show" "$(cat "$dir/err")" \
 	"shmring-dump: 6 records shown, 0 bytes lost, 4 changes told with a later one"
 
 # Faster than anybody looks
+rm -f "$dir/json"
 ./shmring-dump -o jsonl follow "$name" services >"$dir/json" 2>"$dir/err" &
 follow=$!
 started="$started $follow"
-sleep 0.3
+ready
 holds 'spin 0'
 sleep 0.5
 kill_holder
@@ -202,6 +208,15 @@ is "a loss with --fail-on-loss is its exit status" \
 	"$(status follow -c 50 --fail-on-loss "$name" services)" 8
 kill_holder
 does 'update 0' # it may have been killed inside one
+
+holds 'crawl 0'
+quiet=1
+for i in 1 2 3 4 5; do
+	[ "$(dump blame "$name")" = "nobody holds up a ring or a table; for mutexes see locks" ] && quiet=0
+done
+ok "a lock that is held all the time, but never long, holds nobody up" $quiet
+kill_holder
+does 'update 0'
 takeovers=$(dump -o json info "$name" | jq -r '.objects[0].table.takeovers')
 
 # Killed inside an update of an atomic table
@@ -230,14 +245,15 @@ is "the next one goes on from there" \
 is "and that is counted" "$(dump -o json info "$name" | jq -r '.objects[0].table.takeovers')" $((takeovers + 1))
 
 # Killed inside an update in place
-./shmring-dump -o jsonl follow "$name" blocks >"$dir/json" 2>"$dir/told" &
-follow=$!
-started="$started $follow"
-sleep 0.3
 holds 'begin-block 0'
 member=$(dump -o json locks "$name" | jq '.locks[] | select(.object=="blocks").owner')
 is "one that is being changed" "$(dump records "$name" blocks)" \
 	"blocks[0] v2: being changed, member $member"
+rm -f "$dir/json"
+./shmring-dump -o jsonl follow "$name" blocks >"$dir/json" 2>"$dir/told" &
+follow=$!
+started="$started $follow"
+ready
 is "is no change yet" "$(wc -l <"$dir/json")" 0
 kill_holder
 is "one that is torn" "$(dump records "$name" blocks)" \
@@ -245,6 +261,7 @@ is "one that is torn" "$(dump records "$name" blocks)" \
 dump -o jsonl records "$name" blocks >"$dir/torn"
 is "in JSON, and without contents" "$(jq -c . <"$dir/torn")" \
 	"{\"v\":1,\"object\":\"blocks\",\"slot\":0,\"version\":\"2\",\"generation\":\"1\",\"state\":\"torn\",\"member\":$member}"
+soon '[ "$(wc -l <"$dir/json")" -ge 1 ]'
 does 'sweep'
 is "locks: the record, too" "$(dump locks "$name" | grep '^blocks' | sed 's/;.*died/; died/' | anonymous)" \
 	"blocks[0]: dirty: the next one to begin takes it over; died inside: 1, the last one member $member, pid P dump-tables"
@@ -260,6 +277,31 @@ kill "$follow"
 wait "$follow"
 is "repaired" "$(dump records "$name" blocks)" \
 	"blocks[0] v3: 7878787878787878 7878787800000000 0000000000000000"
+
+# Many slots, and the last change before the end
+rm -f "$dir/follow"
+./shmring-dump follow "$name" blocks >"$dir/follow" 2>"$dir/err" &
+follow=$!
+started="$started $follow"
+ready
+does 'fill'
+soon '[ "$(grep -c insert "$dir/follow")" -ge 599 ]'
+is "each of many slots is told" "$(sed -n 's/^blocks\[\([0-9]*\)\] insert v1: .*/\1/p' "$dir/follow" | sort -nu | wc -l)" 599
+is "and shown" "$(dump records "$name" blocks | sed 's/.*\[\([0-9]*\)\] v.*/\1/')" "$(seq 0 599)"
+is "the last three" "$(dump records -n 3 "$name" blocks | sed 's/ v.*//')" \
+	'blocks[597]
+blocks[598]
+blocks[599]'
+is "the first 300" "$(dump records -c 300 "$name" blocks | tail -n 1 | sed 's/ v.*//')" 'blocks[299]'
+kill -STOP "$follow"
+cp "/dev/shm$name" "$dir/saved"
+does 'begin-block 599' 'commit-block 599'
+rm "/dev/shm$name"
+kill -CONT "$follow"
+wait "$follow"
+ok "follow ends when the segment is gone" $?
+is "after the last change" "$(tail -n 1 "$dir/follow" | sed 's/:.*//')" 'blocks[599] update v2'
+cp "$dir/saved" "/dev/shm$name"
 
 # Damage
 slot=$(($(grep -abo 'mail' "/dev/shm$name" | head -n 1 | cut -d: -f1) - 96))
