@@ -13,7 +13,7 @@ trap end_all EXIT
 trap 'exit 1' INT TERM
 TZ=UTC
 export TZ
-plan=58
+plan=59
 echo 1..$plan
 n=0
 ok() { # description, status
@@ -265,6 +265,8 @@ soon '[ "$(wc -l <"$dir/json")" -ge 1 ]'
 does 'sweep'
 is "locks: the record, too" "$(dump locks "$name" | grep '^blocks' | sed 's/;.*died/; died/' | anonymous)" \
 	"blocks[0]: dirty: the next one to begin takes it over; died inside: 1, the last one member $member, pid P dump-tables"
+is "records: still torn" "$(dump records "$name" blocks)" \
+	"blocks[0] v2: torn: member $member died inside an update"
 ok "and what is to be done" "$(dump locks "$name" | grep -q 'torn: the next one to begin is told and repairs it'; echo $?)"
 is "blame: nobody can read it" "$(dump blame "$name")" \
 	"blocks[0]: torn: member $member died inside an update; readers get nothing until it is repaired, for at least 0.2 s"
