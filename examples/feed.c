@@ -10,8 +10,9 @@
  * Shows a stream with several cursors, its records typed, numbered and timed. The
  * sender waits for gates: a plain one as long as its process lives, a durable one
  * until somebody goes on with it, or removes it (--remove). It does not wait for
- * lossy ones, which are told how many quotes they lost. feed-archive.c keeps its
- * place in a file of its own.
+ * lossy ones, which are told how many quotes they lost. Made with --drop, it waits
+ * for nobody: quotes that find no room are dropped, and all watchers are told how many.
+ * feed-archive.c keeps its place in a file of its own.
  */
 #include "feed.h"
 #include <errno.h>
@@ -32,6 +33,7 @@ struct arguments {
 	uint64_t count;	     /* quotes, and then end; 0: for ever */
 	uint64_t every_us;   /* send */
 	uint64_t ring_bytes; /* send */
+	uint32_t flags;	     /* send: of a ring that is made: SHR_RING_DROP_NEWEST, or 0 */
 	struct shr_cursor_options cursor; /* watch */
 	int removes;			  /* watch */
 };
@@ -108,22 +110,29 @@ static int send_quotes(const struct arguments *a, struct shr_ring *ring,
 {
 	struct timespec pause = {(time_t)(a->every_us / 1000000), (long)(a->every_us % 1000000) * 1000};
 	struct shr_ring_status status;
-	uint64_t sent = 0;
+	uint64_t sent = 0, dropped = 0;
 	int err = shr_ring_stat(ring, &status);
 
-	while (!err && !feed_stopped && (!a->count || sent < a->count)) {
+	while (!err && !feed_stopped && (!a->count || sent + dropped < a->count)) {
 		struct quote quote = {0};
 
-		make_quote(&quote, status.sequence + sent); /* as the ring will number it */
+		/* As the ring will number it: dropped ones have their numbers, too. */
+		make_quote(&quote, status.sequence + sent + dropped);
 		err = send_quote(ring, producer, &quote);
-		sent += !err;
+		if (err == -ENOBUFS) {
+			dropped++;
+			err = 0;
+		} else {
+			sent += !err;
+		}
 		if (!a->every_us || err)
 			continue;
 		/* Who never waits for room does not see that the file was removed. */
 		nanosleep(&pause, NULL);
 		err = shr_segment_check(shr_ring_segment(ring));
 	}
-	printf("sent %" PRIu64 " quotes from #%" PRIu64 " on\n", sent, status.sequence);
+	printf("sent %" PRIu64 " quotes from #%" PRIu64 " on", sent, status.sequence);
+	printf(dropped ? ", dropped %" PRIu64 "\n" : "\n", dropped);
 	return err && !feed_stopped ? feed_complain("%s", shr_last_error()) : 0;
 }
 
@@ -132,7 +141,7 @@ static int send_feed(const struct arguments *a)
 	struct shr_ring_options options = {
 		.struct_size = sizeof(options),
 		.flags = SHR_RING_SINGLE_PRODUCER | SHR_RING_SEQUENCE | SHR_RING_TIME |
-			 SHR_RING_NO_DEFAULT,
+			 SHR_RING_NO_DEFAULT | a->flags,
 		.mode = SHR_RING_STREAM,
 		.capacity = a->ring_bytes,
 		.cursors = PLACES,
@@ -224,13 +233,14 @@ static int watch_feed(const struct arguments *a, const char *cursor)
 
 static int usage(FILE *to)
 {
-	fputs("usage: feed send SEGMENT [-n N] [-e US] [-b RING_BYTES]\n"
+	fputs("usage: feed send SEGMENT [-n N] [-e US] [-b RING_BYTES] [-D]\n"
 	      "       feed watch SEGMENT NAME [-n N] [-l] [-d] [-f WHERE]\n"
 	      "       feed watch SEGMENT NAME --remove\n"
 	      "       feed archive SEGMENT FILE [-n N]\n"
 	      "  -n, --count=N           end after as many quotes (for ever)\n"
 	      "  -e, --every=US          send one in as many microseconds (100000), 0: no pause\n"
 	      "  -b, --ring=RING_BYTES   a power of two from 256 (1048576)\n"
+	      "  -D, --drop              the ring is made to drop quotes that find no room\n"
 	      "  -l, --lossy             the sender does not wait for NAME\n"
 	      "  -d, --durable           NAME keeps its place when it is not open\n"
 	      "  -f, --from=WHERE        a new NAME begins at the oldest or the newest quote, or\n"
@@ -279,6 +289,7 @@ static int take_options(int argc, char **argv, struct arguments *a)
 	static const struct option options[] = {{"count", required_argument, NULL, 'n'},
 						{"every", required_argument, NULL, 'e'},
 						{"ring", required_argument, NULL, 'b'},
+						{"drop", no_argument, NULL, 'D'},
 						{"lossy", no_argument, NULL, 'l'},
 						{"durable", no_argument, NULL, 'd'},
 						{"from", required_argument, NULL, 'f'},
@@ -287,9 +298,11 @@ static int take_options(int argc, char **argv, struct arguments *a)
 						{0}};
 	int c;
 
-	while ((c = getopt_long(argc, argv, "n:e:b:ldf:rh", options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "n:e:b:Dldf:rh", options, NULL)) != -1) {
 		if (c == 'h')
 			exit(usage(stdout));
+		if (c == 'D')
+			a->flags = SHR_RING_DROP_NEWEST;
 		if (c == 'l')
 			a->cursor.flags |= SHR_CURSOR_LOSSY;
 		if (c == 'd')

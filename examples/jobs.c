@@ -11,6 +11,9 @@
  * killed in between, another gets that job, and is told how often it was taken: a job
  * can be done twice, which must do no harm. A job that nobody survives is put aside, or
  * it would kill one worker after another.
+ *
+ * Where doing a job twice is worse than not doing it, the queue is made with
+ * --at-most-once: a job that was in the hands of a killed worker is lost, and counted.
  */
 #include <shmring/shmring.h>
 #include <errno.h>
@@ -33,6 +36,7 @@ struct arguments {
 	uint64_t count;	      /* jobs, and then end; 0: for ever */
 	uint64_t takes_ms;    /* to do one */
 	uint64_t crash_after; /* as many; UINT64_MAX: never */
+	uint32_t flags;	      /* of a queue that is made: SHR_RING_AT_MOST_ONCE, or 0 */
 };
 
 static void on_signal(int number)
@@ -53,10 +57,11 @@ __attribute__((format(printf, 1, 2))) static int complain(const char *format, ..
 }
 
 /* Whoever comes first makes the queue. */
-static int open_queue(struct shr_ring **ring, const char *name, const char *role)
+static int open_queue(struct shr_ring **ring, const char *name, const char *role,
+		      const struct arguments *a)
 {
 	struct shr_ring_options options = {.struct_size = sizeof(options),
-					   .flags = SHR_RING_SEQUENCE | SHR_RING_TIME,
+					   .flags = SHR_RING_SEQUENCE | SHR_RING_TIME | a->flags,
 					   .mode = SHR_RING_QUEUE,
 					   .capacity = 65536};
 	struct shr_segment_options segment = {.struct_size = sizeof(segment), .role = role};
@@ -79,11 +84,11 @@ static int put_job(struct shr_producer *producer, const char *text)
 	return err && !stopped ? complain("%s", shr_last_error()) : err;
 }
 
-static int put(const char *name, char **texts)
+static int put(const char *name, char **texts, const struct arguments *a)
 {
 	struct shr_ring *ring = NULL;
 	struct shr_producer *producer = NULL;
-	int err = open_queue(&ring, name, "put");
+	int err = open_queue(&ring, name, "put", a);
 
 	if (!err && shr_producer_open(&producer, ring))
 		err = complain("%s", shr_last_error());
@@ -149,7 +154,7 @@ static int work(const char *name, const struct arguments *a)
 {
 	struct shr_ring *ring = NULL;
 	struct shr_cursor *cursor = NULL;
-	int err = open_queue(&ring, name, "work");
+	int err = open_queue(&ring, name, "work", a);
 
 	if (!err && shr_cursor_open(&cursor, ring, NULL))
 		err = complain("%s", shr_last_error());
@@ -170,6 +175,7 @@ static int show(const char *name)
 	struct shr_segment *segment = NULL;
 	struct shr_ring *ring = NULL;
 	struct shr_ring_status status;
+	char lost[40] = "";
 	int err = shr_segment_attach(&segment, name, &options);
 
 	if (!err)
@@ -178,11 +184,13 @@ static int show(const char *name)
 		err = shr_ring_stat(ring, &status);
 	if (err)
 		complain("%s", shr_last_error());
-	else if (!status.sequence)
+	else if (status.lost) /* at most once */
+		snprintf(lost, sizeof(lost), ", lost %" PRIu64, status.lost);
+	if (!err && !status.sequence)
 		err = complain("%s is no queue of jobs: nothing is numbered there", name);
-	else
-		printf("put %" PRIu64 ", done %" PRIu64 ", taken again %" PRIu64 ", oldest %s\n",
-		       status.sequence - 1, status.acked, status.redelivered,
+	if (!err)
+		printf("put %" PRIu64 ", done %" PRIu64 ", taken again %" PRIu64 "%s, oldest %s\n",
+		       status.sequence - 1, status.acked, status.redelivered, lost,
 		       status.position == status.tail	     ? "none"
 		       : status.position == status.delivered ? "waits"
 							     : "is taken");
@@ -195,14 +203,15 @@ static int show(const char *name)
 
 static int usage(FILE *to)
 {
-	fputs("usage: jobs put SEGMENT TEXT...\n"
-	      "       jobs work SEGMENT [-n N] [-t MS] [-c N]\n"
+	fputs("usage: jobs put SEGMENT [-o] TEXT...\n"
+	      "       jobs work SEGMENT [-o] [-n N] [-t MS] [-c N]\n"
 	      "       jobs show SEGMENT\n"
 	      "  -n, --count=N         end after as many jobs (for ever)\n"
 	      "  -t, --takes=MS        a job takes as many milliseconds (0)\n"
 	      "  -c, --crash-after=N   do N jobs, and die by SIGKILL with the next one taken\n"
+	      "  -o, --at-most-once    a job is not done again if its worker is killed\n"
 	      "  -h, --help\n"
-	      "The segment is made if there is none, and stays.\n",
+	      "The segment is made if there is none, as -o says, and stays.\n",
 	      to);
 	return to == stdout ? 0 : 2;
 }
@@ -221,6 +230,7 @@ int main(int argc, char **argv)
 	static const struct option options[] = {{"count", required_argument, NULL, 'n'},
 						{"takes", required_argument, NULL, 't'},
 						{"crash-after", required_argument, NULL, 'c'},
+						{"at-most-once", no_argument, NULL, 'o'},
 						{"help", no_argument, NULL, 'h'},
 						{0}};
 	struct sigaction action = {.sa_handler = on_signal};
@@ -228,9 +238,11 @@ int main(int argc, char **argv)
 	const char *command;
 	int given, c;
 
-	while ((c = getopt_long(argc, argv, "n:t:c:h", options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "n:t:c:oh", options, NULL)) != -1) {
 		if (c == 'h')
 			return usage(stdout);
+		if (c == 'o')
+			a.flags = SHR_RING_AT_MOST_ONCE;
 		if (c == '?' || (c == 'n' && !number(optarg, &a.count)) ||
 		    (c == 't' && !number(optarg, &a.takes_ms)) ||
 		    (c == 'c' && !number(optarg, &a.crash_after)))
@@ -244,7 +256,7 @@ int main(int argc, char **argv)
 	sigaction(SIGTERM, &action, NULL);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (!strcmp(command, "put") && given > 0)
-		return put(argv[optind + 1], argv + optind + 2);
+		return put(argv[optind + 1], argv + optind + 2, &a);
 	if (!strcmp(command, "work") && !given)
 		return work(argv[optind + 1], &a);
 	if (!strcmp(command, "show") && !given)

@@ -10,7 +10,7 @@ trap 'exit 1' HUP INT TERM
 limit='timeout 20'
 TZ=UTC
 export TZ
-echo 1..73
+echo 1..79
 n=0
 
 case_is() { # description, got, wanted
@@ -274,6 +274,24 @@ case_is "and so is who looks" "$(counter cursor lost) $(dump info "$name" | sed 
 	"$lost $lost records"
 end TERM $screen
 
+# Nobody is waited for where the ring drops.
+anew
+send -D -b 4096 -n 1 -e 0 >/dev/null
+watch audit -d -f oldest -n 1 >"$tmp/audit"
+sent=$(send -n 1000 -e 0)
+dropped=$(dump -o json info "$name" | jq -r '.objects[0].ring.dropped')
+case_is "a ring that drops makes a sender wait for no gate" "$sent" \
+	"sent $((1000 - dropped)) quotes from #2 on, dropped $dropped"
+kept=$((1001 - dropped))
+watch audit -d -n $((kept - 1)) >>"$tmp/audit"
+send -n 1 -e 0 >/dev/null
+watch audit -d -n 1 >>"$tmp/audit"
+case_is "what fits is the oldest, whole" "$(in_order "$tmp/audit")" "#1002 for #$((kept + 1))
+up to #1002"
+case_is "and a watcher is told how many are missing" "$(sed "1,${kept}d; s/ T .*//" "$tmp/audit")" \
+	"lost $dropped quotes
+#1002"
+
 # --- feed archive: the place is kept with the results
 
 archive() { $limit ./feed archive "$name" "$tmp/archive" "$@" 2>&1; echo $?; }
@@ -463,6 +481,16 @@ case_is "each job is done, and twice only if its worker was killed" "$(cat "$tmp
 	awk '/^did/ { did[$2]++; if (/time/) again[$2] = 1 } END {
 		for (job in did) { jobs++; if (did[job] > 1 && !again[job]) print job }
 		print jobs }')" 1000
+# Where a job is done at most once, it is lost with its worker.
+anew
+put -o sweep cook wash
+case_is "at most once: a worker is killed with a job in its hands" "$(crash -c 1; show)" "137
+put 3, done 1, taken again 0, oldest is taken"
+case_is "that job is nobody's any more" "$(work -n 1; show)" "did #3 wash
+put 3, done 2, taken again 0, lost 1, oldest none"
+case_is "which stays to be seen, too" "$(dump records "$name" | mask | sed -n 2p)" \
+	'ring @40 #2 T lost, times 1, member 1: "cook"'
+
 case_is "jobs: bad options" "$(bad ./jobs; bad ./jobs put a; bad ./jobs work; bad ./jobs work a b; bad ./jobs show a b
 	bad ./jobs nothing a; bad ./jobs work a -c x)" "$(for i in 1 2 3 4 5 6 7; do echo "usage: jobs"; echo 2; done)"
 
@@ -536,8 +564,8 @@ case_is "a feed is not a box" "$(said ./feed watch "$name" me)" \
 case_is "blackbox: bad options" "$(bad ./blackbox; bad ./blackbox run; bad ./blackbox run a x; bad ./blackbox read a 1
 	bad ./blackbox nothing a; bad ./blackbox run a -b x)" "$(for i in 1 2 3 4 5 6; do echo "usage: blackbox"; echo 2; done)"
 case_is "help" "$(for i in feed jobs blackbox; do $limit ./$i --help | head -n 1; done)" \
-	"usage: feed send SEGMENT [-n N] [-e US] [-b RING_BYTES]
-usage: jobs put SEGMENT TEXT...
+	"usage: feed send SEGMENT [-n N] [-e US] [-b RING_BYTES] [-D]
+usage: jobs put SEGMENT [-o] TEXT...
 usage: blackbox run SEGMENT [-b RING_BYTES] [N]"
 
 # The examples of the man page, each in a function
