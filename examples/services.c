@@ -264,8 +264,12 @@ static int run_on(struct registry *r, uint32_t slot, const char *name, const str
 
 	while (!err && !stopped && (!a->count || beats < a->count)) {
 		err = beat(r, slot, beats + 1 == a->die_in);
-		if (!err && ++beats != a->count && a->every_ms)
+		if (err || ++beats == a->count)
+			continue;
+		if (a->every_ms)
 			nanosleep(&pause, NULL);
+		/* Who never waits does not see that the file was removed. */
+		err = shr_segment_check(r->segment);
 	}
 	if (err == -ETIMEDOUT)
 		return complain("%s stays: another process is inside its record", name);

@@ -144,6 +144,8 @@ static int work(const char *name, const char *service, const struct arguments *a
 		err = ADD(table, slot, workers, 1);
 	while (!err && !stopped && (!a->count || done < a->count)) {
 		err = answer(table, slot, ++done);
+		if (!err && done % 1000 == 0) /* was the file removed? */
+			err = shr_segment_check(shr_table_segment(table));
 		sleep_us(a->every_us == UINT64_MAX ? 100 : a->every_us);
 	}
 	if (err)
