@@ -278,7 +278,7 @@ end TERM $screen
 anew
 send -D -b 4096 -n 1 -e 0 >/dev/null
 watch audit -d -f oldest -n 1 >"$tmp/audit"
-sent=$(send -n 1000 -e 0)
+sent=$($limit ./feed send "$name" -n 1000 -e 0 2>/dev/null)
 dropped=$(dump -o json info "$name" | jq -r '.objects[0].ring.dropped')
 case_is "a ring that drops makes a sender wait for no gate" "$sent" \
 	"sent $((1000 - dropped)) quotes from #2 on, dropped $dropped"
