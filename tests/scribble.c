@@ -77,8 +77,9 @@ static void produce_once(struct shr_ring *ring, struct shr_producer *producer)
 	}
 	if (CALL(shr_producer_reserve(producer, size, &payload), of_reserve))
 		return;
-	if ((uint8_t *)payload < producer->data ||
-	    (uint8_t *)payload + size > producer->data + shr_ring_capacity(ring))
+	if ((uint8_t *)payload < producer->at + 8 || (uint8_t *)payload > producer->at + 32 ||
+	    (uint8_t *)payload + size > producer->end ||
+	    (uint64_t)(producer->end - producer->at) > shr_ring_capacity(ring))
 		wrong("a reservation outside the ring", 0);
 	memset(payload, (int)size, size);
 	switch (below(6)) {
