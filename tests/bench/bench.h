@@ -89,6 +89,7 @@ struct bench {
 	struct shr_cursor *from_brief, *from_numbered, *from_jobs, *from_both, *also_from_both;
 	struct shr_mutex *mutex;
 	struct shr_event *event;
+	struct shr_table *table;
 	const char *big; /* name of a segment with a big ring, or NULL */
 	uint64_t big_bytes;
 	double ring_bytes, record_bytes; /* what they take beyond the records */
@@ -119,6 +120,30 @@ struct windows {
 };
 void windows_begin(struct windows *windows, struct samples *samples, int64_t length_ns);
 int windows_note(struct windows *windows, uint64_t messages); /* 0 when the run is over */
+
+#define ALONE 2000 /* operations between two looks at the clock */
+#define ALONE_RUNS 20
+
+/* ns an operation of @body, over those of @bare where that is not empty. */
+#define MEASURE(bench, body, bare)                                                             \
+	do {                                                                                   \
+		(bench)->samples.count = 0;                                                    \
+		for (int run = 0; run < ALONE_RUNS; run++) {                                   \
+			int64_t start = now_ns(), middle, end;                                 \
+			for (int i = 0; i < ALONE; i++) {                                      \
+				bare;                                                          \
+				__asm__ volatile("" ::: "memory");                             \
+			}                                                                      \
+			middle = now_ns();                                                     \
+			for (int i = 0; i < ALONE; i++) {                                      \
+				body;                                                          \
+				__asm__ volatile("" ::: "memory");                             \
+			}                                                                      \
+			end = now_ns();                                                        \
+			samples_add(&(bench)->samples,                                         \
+				    (double)((end - middle) - (middle - start)) / ALONE, 1);   \
+		}                                                                              \
+	} while (0)
 
 /* --- machine.c --- */
 
@@ -160,6 +185,20 @@ void fence_driver(struct bench *), notify_driver(struct bench *);
 void attach_driver(struct bench *), record_bytes_driver(struct bench *);
 void ring_bytes_driver(struct bench *);
 void locks_create(struct bench *bench);
+/* Both processes do @pair all the time, which says 0. */
+void both_drive(struct bench *bench, int (*pair)(struct bench *));
+void both_peer(struct bench *bench, int (*pair)(struct bench *));
+
+/* --- records.c --- */
+
+void tables_create(struct shr_object *object);
+void tables_fill(struct bench *bench);
+void spin_table_driver(struct bench *), robust_table_driver(struct bench *);
+void seqlock_read_driver(struct bench *), table_read_driver(struct bench *);
+void table_write_driver(struct bench *), table_update_driver(struct bench *);
+void table_both_driver(struct bench *), lmdb_driver(struct bench *);
+void robust_one_driver(struct bench *), robust_one_peer(struct bench *);
+void table_one_driver(struct bench *), table_one_peer(struct bench *);
 void memory_create(struct bench *bench, const char *name);
 
 double probe(struct bench *bench); /* driver; the peer runs line_peer() */

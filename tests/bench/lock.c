@@ -12,9 +12,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#define ALONE 2000 /* operations between two looks at the clock */
-#define ALONE_RUNS 20
-
 static pthread_mutex_t *robust_of(struct bench *bench)
 {
 	return (pthread_mutex_t *)(void *)bench->shared->robust;
@@ -31,27 +28,6 @@ void locks_create(struct bench *bench)
 	    pthread_mutex_init(robust_of(bench), &attributes))
 		die_plain("cannot make a robust pthread mutex");
 }
-
-/* ns an operation of @body, over those of @bare where that is not empty. */
-#define MEASURE(bench, body, bare)                                                             \
-	do {                                                                                   \
-		(bench)->samples.count = 0;                                                    \
-		for (int run = 0; run < ALONE_RUNS; run++) {                                   \
-			int64_t start = now_ns(), middle, end;                                 \
-			for (int i = 0; i < ALONE; i++) {                                      \
-				bare;                                                          \
-				__asm__ volatile("" ::: "memory");                             \
-			}                                                                      \
-			middle = now_ns();                                                     \
-			for (int i = 0; i < ALONE; i++) {                                      \
-				body;                                                          \
-				__asm__ volatile("" ::: "memory");                             \
-			}                                                                      \
-			end = now_ns();                                                        \
-			samples_add(&(bench)->samples,                                         \
-				    (double)((end - middle) - (middle - start)) / ALONE, 1);   \
-		}                                                                              \
-	} while (0)
 
 void cas_driver(struct bench *bench)
 {
@@ -117,7 +93,7 @@ void notify_driver(struct bench *bench)
 
 /* --- Both processes want it ---------------------------------------------------- */
 
-static void shared_drive(struct bench *bench, int (*pair)(struct bench *))
+void both_drive(struct bench *bench, int (*pair)(struct bench *))
 {
 	struct windows windows;
 	int more;
@@ -132,7 +108,7 @@ static void shared_drive(struct bench *bench, int (*pair)(struct bench *))
 	atomic_store(&bench->shared->stop.word, 1);
 }
 
-static void shared_peer(struct bench *bench, int (*pair)(struct bench *))
+void both_peer(struct bench *bench, int (*pair)(struct bench *))
 {
 	while (!atomic_load_explicit(&bench->shared->stop.word, memory_order_relaxed))
 		if (pair(bench))
@@ -151,22 +127,22 @@ static int mutex_pair(struct bench *bench)
 
 void robust_shared_driver(struct bench *bench)
 {
-	shared_drive(bench, robust_pair);
+	both_drive(bench, robust_pair);
 }
 
 void robust_shared_peer(struct bench *bench)
 {
-	shared_peer(bench, robust_pair);
+	both_peer(bench, robust_pair);
 }
 
 void mutex_shared_driver(struct bench *bench)
 {
-	shared_drive(bench, mutex_pair);
+	both_drive(bench, mutex_pair);
 }
 
 void mutex_shared_peer(struct bench *bench)
 {
-	shared_peer(bench, mutex_pair);
+	both_peer(bench, mutex_pair);
 }
 
 /* --- Events asleep -------------------------------------------------------------- */

@@ -350,7 +350,7 @@ static const struct {
 void rings_create(struct bench *bench, const char *name)
 {
 	struct shr_segment_options options = {.struct_size = sizeof(options), .role = "driver"};
-	struct shr_object objects[KINDS + 2];
+	struct shr_object objects[KINDS + 3];
 
 	for (int i = 0; i < KINDS; i++) {
 		struct shr_ring_options ring = {.struct_size = sizeof(ring),
@@ -367,7 +367,8 @@ void rings_create(struct bench *bench, const char *name)
 	if (shr_mutex_describe(&objects[KINDS], "mutex", 1) ||
 	    shr_event_describe(&objects[KINDS + 1], "event", 2))
 		die("describe");
-	if (shr_segment_create(&bench->segment, name, objects, KINDS + 2, &options))
+	tables_create(&objects[KINDS + 2]);
+	if (shr_segment_create(&bench->segment, name, objects, KINDS + 3, &options))
 		die("create the segment");
 	locks_create(bench);
 }
@@ -414,8 +415,11 @@ void rings_open(struct bench *bench, const char *name, int producer)
 		if (shr_ring_attach(rings[i], bench->segment, kinds[i].name, NULL))
 			die("attach to a ring");
 	if (shr_mutex_attach(&bench->mutex, bench->segment, "mutex") ||
-	    shr_event_attach(&bench->event, bench->segment, "event"))
-		die("attach to a mutex and events");
+	    shr_event_attach(&bench->event, bench->segment, "event") ||
+	    shr_table_attach(&bench->table, bench->segment, "table", NULL))
+		die("attach to a mutex, events and a table");
+	if (producer < 0)
+		tables_fill(bench);
 	if (producer < 0) {
 		bench->from_single = cursor_of(bench->single);
 		bench->from_several = cursor_of(bench->several);

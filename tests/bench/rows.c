@@ -350,6 +350,44 @@ static void lock_rows(void)
 	compare((struct comparison){.of = mutex_two, .to = robust_two, .at = mutex_two});
 }
 
+static void table_rows(void)
+{
+	const char *group = "tables, a record of 64 bytes";
+	int spin = plain_row(group, "spinlock and memcpy", "ns", spin_table_driver, nothing_peer);
+	int robust = plain_row(group, "robust pthread mutex and memcpy", "ns", robust_table_driver,
+			       nothing_peer);
+	int write = plain_row(group, "shmring, write", "ns", table_write_driver, nothing_peer);
+	int update = plain_row(group, "shmring, begin to commit", "ns", table_update_driver,
+			       nothing_peer);
+	int seqlock = plain_row(group, "bare seqlock, read", "ns", seqlock_read_driver, nothing_peer);
+	int read = plain_row(group, "shmring, read", "ns", table_read_driver, nothing_peer);
+	int both = plain_row(group, "shmring, write and read", "ns", table_both_driver, nothing_peer);
+	int robust_two, table_two;
+
+	at_most(write, spin, 1.5, 1.5);
+	compare((struct comparison){
+		.of = write, .to = robust, .at = robust, .at_most = 1, .target = BOTH(0.4)});
+	at_most(update, spin, 0, 0);
+	at_most(read, seqlock, 1.3, 1.3);
+#ifdef HAVE_LMDB
+	{
+		int lmdb = plain_row(group, "LMDB, put and get", "ns", lmdb_driver, nothing_peer);
+
+		compare((struct comparison){
+			.of = lmdb, .to = both, .at = lmdb, .target = BOTH(50)});
+	}
+#else
+	at_most(both, -1, 0, 0);
+	plan_left_out("LMDB", "not found by configure");
+#endif
+	robust_two = plain_row(group, "robust pthread mutex and memcpy, two want it", "M/s",
+			       robust_one_driver, robust_one_peer);
+	table_two = plain_row(group, "shmring, write, two want it", "M/s", table_one_driver,
+			      table_one_peer);
+	compare((struct comparison){
+		.of = table_two, .to = robust_two, .at = table_two, .target = BOTH(1.5)});
+}
+
 static void memory_rows(void)
 {
 	const char *group = "memory";
@@ -378,6 +416,7 @@ void plan_make(struct bench *bench)
 	alone_rows(64, "one thread, write and read, 64 bytes");
 	trip_rows();
 	lock_rows();
+	table_rows();
 	memory_rows();
 #ifdef HAVE_ATOMIC_QUEUE
 	plan_left_out("several producers, atomic_queue",
