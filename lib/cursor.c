@@ -118,7 +118,11 @@ static void zero_to_reclaim(struct cursor *c)
 	atomic_store_explicit(&shm->reclaim, c->reclaim, memory_order_seq_cst);
 	atomic_thread_fence(memory_order_seq_cst); /* clean:B */
 	KILL_POINT("release:reclaim");
-	ring_zero(&c->ring->view, c->clean - c->ring->view.capacity, c->reclaim);
+	/* Seen: with several producers twice as many records, with one a tenth fewer. */
+	if (c->ring->view.single)
+		ring_zero(&c->ring->view, c->clean - c->ring->view.capacity, c->reclaim);
+	else
+		ring_zero_far(&c->ring->view, c->clean - c->ring->view.capacity, c->reclaim);
 	KILL_POINT("release:zeroed");
 	c->clean = c->reclaim + c->ring->view.capacity;
 	c->hot.keep = c->reclaim + c->ring->view.history;
