@@ -136,7 +136,7 @@ static void zero_to(struct cleaner *c, uint64_t tail, uint64_t from, uint64_t be
 		reclaim = gate;
 		atomic_store_explicit(&shm->reclaim, reclaim, memory_order_seq_cst);
 	}
-	ring_zero_far(&c->ring->view, from, reclaim);
+	ring_zero(&c->ring->view, from, reclaim, 1);
 	KILL_POINT("clean:zeroed");
 	c->clean = reclaim + c->ring->view.capacity;
 	/* clean:A. Release: zeroes before clean. Pairs with reserve:A, in another process. */

@@ -118,11 +118,8 @@ static void zero_to_reclaim(struct cursor *c)
 	atomic_store_explicit(&shm->reclaim, c->reclaim, memory_order_seq_cst);
 	atomic_thread_fence(memory_order_seq_cst); /* clean:B */
 	KILL_POINT("release:reclaim");
-	/* Seen: with several producers twice as many records, with one a tenth fewer. */
-	if (c->ring->view.single)
-		ring_zero(&c->ring->view, c->clean - c->ring->view.capacity, c->reclaim);
-	else
-		ring_zero_far(&c->ring->view, c->clean - c->ring->view.capacity, c->reclaim);
+	ring_zero(&c->ring->view, c->clean - c->ring->view.capacity, c->reclaim,
+		  !c->ring->view.single);
 	KILL_POINT("release:zeroed");
 	c->clean = c->reclaim + c->ring->view.capacity;
 	c->hot.keep = c->reclaim + c->ring->view.history;
@@ -213,6 +210,7 @@ int shr_cursor_release_slow(struct shr_cursor *hot)
 	set_short_way(c);
 	if (!c->ring->view.ahead)
 		return clean_behind(c, hot->next);
+	hot->keep = hot->next - 8; /* and the next release comes here, too */
 	if (!c->copies)
 		event_notify(&c->ring->view.shm->space, c->ring->segment->registered, INT_MAX);
 	return 0;
@@ -596,7 +594,7 @@ static int resume(struct cursor *c)
 	atomic_store_explicit(&shm->position, position, memory_order_release);
 	c->position = c->hot.next = position;
 	c->again = delivered;
-	c->hot.keep = position - 8; /* each release the long way; but see below */
+	c->hot.keep = position - 8;
 	if (view->ahead)
 		return 0;
 	if (position - reclaim > view->capacity || reclaim - (clean - view->capacity) > view->capacity)
@@ -834,8 +832,10 @@ static size_t next_short(struct shr_cursor *hot, struct shr_record *records, siz
 		shr_record_make_(&records[n], data + index + 8, word, next);
 		next += total;
 	}
-	hot->next = next;
-	__atomic_store_n(hot->shared_delivered, next, __ATOMIC_RELAXED);
+	if (n) {
+		hot->next = next;
+		__atomic_store_n(hot->shared_delivered, next, __ATOMIC_RELAXED);
+	}
 	return n;
 }
 

@@ -309,7 +309,7 @@ static int reserve(struct producer *p, size_t size, int may_drop)
 		return err;
 	may_drop = may_drop && (view->flags & SHR_RING_DROP_NEWEST || view->mode == SHR_RING_OVERWRITE);
 	err = reserve_now(p, size, 0);
-	if (err == -EAGAIN && view->ahead)
+	if (err == -EAGAIN && view->ahead && !may_drop)
 		err = linger(p, size);
 	while (err == -EAGAIN && view->ahead && gone > 0 && tries--) {
 		gone = cleaner_evict(&p->cleaner);
@@ -467,7 +467,7 @@ static int resume_single(struct producer *p)
 	clean = atomic_load_explicit(&view->shm->clean, memory_order_acquire); /* reserve:A */
 	if (!ring_clean_possible(view, tail, clean))
 		return corrupt(tail, clean);
-	ring_zero(view, tail, clean);
+	ring_zero(view, tail, clean, 0);
 	KILL_POINT("open:zeroed");
 	next = atomic_load_explicit(&view->shm->sequence, memory_order_relaxed);
 	p->cleaner.sequence = number > next ? number : next;

@@ -80,6 +80,10 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#if defined(__x86_64__) || defined(__i386__)
+#include <cpuid.h>
+#endif
+
 #include "error.h"
 #include "member.h"
 
@@ -100,14 +104,40 @@ extern inline int shr_cursor_read(struct shr_cursor *, void *, size_t, struct sh
 	(SHR_RING_SINGLE_PRODUCER | SHR_RING_SEQUENCE | SHR_RING_TIME | SHR_RING_DROP_NEWEST |     \
 	 SHR_RING_AT_MOST_ONCE | SHR_RING_NO_DEFAULT)
 
+/* The compiler's builtin is a prefetch for reading on x86, unless with -mprfchw. */
+#if defined(__x86_64__) || defined(__i386__)
+#define CPUID_EXTENDED 0x80000001u /* AMD64 APM vol. 3, appendix E */
+#define CPUID_ECX_PREFETCHW (1u << 8)
+
+static int can_prefetch_for_writing(void)
+{
+	static _Atomic int known; /* 0 not yet, 1 no, 2 yes; cpuid is slow in virtual machines */
+	int can = atomic_load_explicit(&known, memory_order_relaxed);
+
+	if (!can) {
+		unsigned int a, b, c, d;
+
+		can = __get_cpuid(CPUID_EXTENDED, &a, &b, &c, &d) && c & CPUID_ECX_PREFETCHW ? 2 : 1;
+		atomic_store_explicit(&known, can, memory_order_relaxed);
+	}
+	return can == 2;
+}
+
 static inline void prefetch_for_writing(const uint8_t *line)
 {
-#ifdef __x86_64__ /* the builtin is a prefetch for reading, unless with -mprfchw; no cpu faults */
 	__asm__ volatile("prefetchw %0" : : "m"(*line));
-#else
-	__builtin_prefetch(line, 1);
-#endif
 }
+#else
+static int can_prefetch_for_writing(void)
+{
+	return 1;
+}
+
+static inline void prefetch_for_writing(const uint8_t *line)
+{
+	__builtin_prefetch(line, 1);
+}
+#endif
 
 /* Bytes before a record's payload. */
 static uint32_t header_size(uint32_t flags, uint32_t mode)
@@ -306,22 +336,18 @@ static void zero_far(uint8_t *to, size_t size)
 	}
 }
 
-void ring_zero_far(const struct ring_view *view, uint64_t from, uint64_t to)
+void ring_zero(const struct ring_view *view, uint64_t from, uint64_t to, int far)
 {
 	uint64_t index = from & (view->capacity - 1), size = to - from;
 	uint64_t first = size < view->capacity - index ? size : view->capacity - index;
 
-	zero_far(view->data + index, (size_t)first);
-	zero_far(view->data, (size_t)(size - first));
-}
-
-void ring_zero(const struct ring_view *view, uint64_t from, uint64_t to)
-{
-	uint64_t index = from & (view->capacity - 1), size = to - from;
-	uint64_t first = size < view->capacity - index ? size : view->capacity - index;
-
-	memset(view->data + index, 0, (size_t)first);
-	memset(view->data, 0, (size_t)(size - first));
+	if (far && can_prefetch_for_writing()) {
+		zero_far(view->data + index, (size_t)first);
+		zero_far(view->data, (size_t)(size - first));
+	} else {
+		memset(view->data + index, 0, (size_t)first);
+		memset(view->data, 0, (size_t)(size - first));
+	}
 }
 
 #define WALK_MOVES 1000

@@ -90,14 +90,13 @@ static inline uint64_t ring_total(const struct ring_view *view, uint64_t length)
  */
 uint64_t ring_record_total(const struct ring_view *view, uint64_t position, uint64_t word);
 
-/* Zero the ring's bytes from position @from up to @to, at most a capacity apart. */
-void ring_zero(const struct ring_view *view, uint64_t from, uint64_t to);
 /*
- * The same where another core has the lines: they are asked for many at a time, as
- * stores alone wait for nearly each of them (seen: producers that clean, far: 1.4 times
- * as many records; but the consumer of a single producer loses a tenth).
+ * Zero the ring's bytes from position @from up to @to, at most a capacity apart.
+ * @far: lines are asked for many at a time, as stores alone wait for nearly each of those
+ * that another core has. Seen, far: where producers clean 1.4 times as many records, to a
+ * consumer of several twice as many, to that of a single one a tenth fewer.
  */
-void ring_zero_far(const struct ring_view *view, uint64_t from, uint64_t to);
+void ring_zero(const struct ring_view *view, uint64_t from, uint64_t to, int far);
 
 /*
  * The first word that is zero: a single producer's tail, when no producer is in the

@@ -563,7 +563,8 @@ SHR_API int shr_cursor_read_slow(struct shr_cursor *cursor, void *buffer, size_t
  *
  * Progress: bounded; waits only for a claim in progress (a few stores), or for
  *           proof that who claims is dead; -EAGAIN if it is alive and stopped.
- *           Full, with records that are consumed fast, it may wait for 2 us.
+ *           Full, where records are consumed fast, it may look again after 2 us (not
+ *           where the record would be dropped instead).
  * Returns:  0, or -EAGAIN   full
  *                 -EMSGSIZE @size is over shr_ring_max_record()
  *                 -EINVAL   @size is under the schema's
