@@ -10,6 +10,7 @@
  * What is never scribbled: the constant part of the segment, which is checked when
  * it is attached, and the memory of handles, which is not shared.
  */
+#include "ring_core.h"
 #include "scribble.h"
 
 static const int of_reserve[] = {EAGAIN, EMSGSIZE, EINVAL, EBUSY, ENOBUFS, EBADMSG, ETIMEDOUT, 0};
@@ -77,9 +78,8 @@ static void produce_once(struct shr_ring *ring, struct shr_producer *producer)
 	}
 	if (CALL(shr_producer_reserve(producer, size, &payload), of_reserve))
 		return;
-	if ((uint8_t *)payload < producer->at + 8 || (uint8_t *)payload > producer->at + 32 ||
-	    (uint8_t *)payload + size > producer->end ||
-	    (uint64_t)(producer->end - producer->at) > shr_ring_capacity(ring))
+	if ((uint8_t *)payload < ring->view.data ||
+	    (uint8_t *)payload + size > ring->view.data + shr_ring_capacity(ring))
 		wrong("a reservation outside the ring", 0);
 	memset(payload, (int)size, size);
 	switch (below(6)) {
