@@ -249,8 +249,22 @@ static void view_make(struct table_view *view, char *object)
 	view->slots = (uint8_t *)object + view->is.slots_at;
 }
 
-int shr_table_attach(struct shr_table **result, struct shr_segment *segment, const char *object_name,
-		     const struct shr_schema *schema)
+/* For shr_table_read(), inline in the program. */
+static void hot_make(struct shr_table *table)
+{
+	const struct table_geometry *is = &table->view.is;
+
+	if (is->mode == SHR_TABLE_ATOMIC)
+		table->hot = (struct shr_table_hot_){.first = table->view.slots,
+						     .slots = is->slots,
+						     .slot_size = is->slot_size,
+						     .record_size = is->record_size,
+						     .record_at = is->record_at,
+						     .copy_step = is->copy_step};
+}
+
+int shr_table_attach_version(struct shr_table **result, struct shr_segment *segment,
+			     const char *object_name, const struct shr_schema *schema, uint32_t version)
 {
 	const struct shm_object *entry;
 	const struct shr_schema *theirs;
@@ -259,6 +273,9 @@ int shr_table_attach(struct shr_table **result, struct shr_segment *segment, con
 
 	if (!result || *result)
 		return shr_fail(result ? EBUSY : EINVAL, "the handle is in use, or none");
+	if (version != SHR_TABLE_HOT_VERSION)
+		return shr_fail(EPROTO, "compiled for inline reads of version %u, the library has %u",
+				version, SHR_TABLE_HOT_VERSION);
 	index = segment_find(segment, object_name, SHR_OBJECT_TABLE, "a table");
 	if (index < 0)
 		return index;
@@ -285,6 +302,7 @@ int shr_table_attach(struct shr_table **result, struct shr_segment *segment, con
 		err = table_counters_attach(table, theirs);
 	if (err)
 		goto free_handle;
+	hot_make(table);
 	table->tag = TABLE_TAG;
 	atomic_fetch_add(&segment->users, 1);
 	*result = table;
@@ -294,9 +312,9 @@ free_handle:
 	return err;
 }
 
-int shr_table_open(struct shr_table **result, const char *name, const char *mode,
-		   const struct shr_table_options *options,
-		   const struct shr_segment_options *segment_options)
+int shr_table_open_version(struct shr_table **result, const char *name, const char *mode,
+			   const struct shr_table_options *options,
+			   const struct shr_segment_options *segment_options, uint32_t version)
 {
 	struct shr_segment *segment = NULL;
 	struct shr_table_options own;
@@ -312,7 +330,7 @@ int shr_table_open(struct shr_table **result, const char *name, const char *mode
 		err = segment_open_one(&segment, name, mode, &object, segment_options);
 	if (err)
 		return err;
-	err = shr_table_attach(result, segment, "table", own.schema);
+	err = shr_table_attach_version(result, segment, "table", own.schema, version);
 	if (err)
 		shr_segment_detach(segment);
 	else

@@ -43,7 +43,8 @@ struct table_view {
 };
 
 struct shr_table {
-	uint32_t tag; /* 0 in a child */
+	struct shr_table_hot_ hot; /* of an atomic table; else zero, as all is in a child */
+	uint32_t tag;		   /* 0 in a child */
 	int own_segment;
 	struct shr_segment *segment;
 	struct table_view view;

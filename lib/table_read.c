@@ -63,27 +63,19 @@ int table_read(const struct table_view *view, uint32_t index, uint64_t wanted, v
 	return -EAGAIN;
 }
 
-int shr_table_read(const struct shr_table *table, uint32_t slot, void *buffer, size_t size,
-		   struct shr_slot_info *info)
-{
-	const struct table_view *view = &table->view;
-	struct shm_slot *shm = table_slot(view, slot);
-	uint64_t generation, sequence;
+/* What is inline is a symbol, too. */
+extern inline int shr_table_read(const struct shr_table *, uint32_t, void *, size_t,
+				 struct shr_slot_info *);
+_Static_assert(offsetof(struct shm_slot, sequence) == SHR_SLOT_SEQUENCE_, "table.h");
+_Static_assert(offsetof(struct shm_slot, generation) == SHR_SLOT_GENERATION_, "table.h");
+_Static_assert(offsetof(struct shr_table, hot) == 0, "table.h");
 
-	if (__builtin_expect(slot >= view->is.slots, 0))
+int shr_table_read_slow(const struct shr_table *table, uint32_t slot, void *buffer, size_t size,
+			struct shr_slot_info *info)
+{
+	if (slot >= table->view.is.slots)
 		return table_refuse(table, slot);
-	/* Atomic, and mostly whole at once: without the turns of the rest. */
-	if (__builtin_expect(view->is.mode != SHR_TABLE_ATOMIC || size > view->is.record_size, 0))
-		return table_read(view, slot, 0, buffer, size, info);
-	/* used:A. Acquire: the record. Pairs with use:A. */
-	generation = atomic_load_explicit(&shm->generation, memory_order_acquire);
-	if (__builtin_expect(!(generation & 1), 0))
-		return -ENOENT;
-	if (__builtin_expect(!read_once(view, shm, generation, SHR_TABLE_ATOMIC, buffer, size, &sequence), 0))
-		return table_read(view, slot, 0, buffer, size, info);
-	if (info)
-		*info = (struct shr_slot_info){generation + sequence, generation, sequence};
-	return 0;
+	return table_read(&table->view, slot, 0, buffer, size, info);
 }
 
 int shr_table_read_changed(const struct shr_table *table, uint32_t slot, uint64_t version,

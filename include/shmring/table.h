@@ -56,6 +56,8 @@
 #ifndef SHMRING_TABLE_H
 #define SHMRING_TABLE_H
 
+#include <string.h>
+
 #include <shmring/base.h>
 #include <shmring/lock.h>
 #include <shmring/schema.h>
@@ -66,6 +68,21 @@ extern "C" {
 #endif
 
 struct shr_table;
+
+/*
+ * What an open table handle begins with, version SHR_TABLE_HOT_VERSION. It is public so
+ * that shr_table_read() compiles into its caller; programs do not touch it.
+ */
+#define SHR_TABLE_HOT_VERSION 1
+
+struct shr_table_hot_ {
+	const uint8_t *first; /* slot 0 */
+	uint64_t slots;	      /* 0: the long way */
+	uint64_t slot_size;
+	uint64_t record_size;
+	uint64_t record_at; /* in a slot: the copy of an even sequence */
+	uint64_t copy_step; /* from it to that of an odd one */
+};
 
 #define SHR_TABLE_ATOMIC 0
 #define SHR_TABLE_IN_PLACE 1
@@ -105,11 +122,19 @@ SHR_API int shr_table_describe(struct shr_object *object, const char *name,
  * stay attached until the table is closed.
  *
  * Returns:  0, or -ENOENT no such object, -EPROTOTYPE no table, or its records are
- *           others (shr_schema_match()), -EBADMSG, -ECHILD, -ENOMEM
+ *           others (shr_schema_match()), -EBADMSG, -ECHILD, -ENOMEM, -EPROTO the
+ *           library is of another SHR_TABLE_HOT_VERSION
  * Since:    0.1
  */
-SHR_API int shr_table_attach(struct shr_table **table, struct shr_segment *segment,
-			     const char *object_name, const struct shr_schema *schema);
+SHR_API int shr_table_attach_version(struct shr_table **table, struct shr_segment *segment,
+				     const char *object_name, const struct shr_schema *schema,
+				     uint32_t hot_version);
+static inline int shr_table_attach(struct shr_table **table, struct shr_segment *segment,
+				   const char *object_name, const struct shr_schema *schema)
+{
+	return shr_table_attach_version(table, segment, object_name, schema,
+					SHR_TABLE_HOT_VERSION);
+}
 
 /*
  * In one call: the segment @name that holds one table, named "table". @mode "+<"
@@ -120,9 +145,17 @@ SHR_API int shr_table_attach(struct shr_table **table, struct shr_segment *segme
  *           shr_table_describe() and shr_table_attach() say
  * Since:    0.1
  */
-SHR_API int shr_table_open(struct shr_table **table, const char *name, const char *mode,
-			   const struct shr_table_options *options,
-			   const struct shr_segment_options *segment_options);
+SHR_API int shr_table_open_version(struct shr_table **table, const char *name, const char *mode,
+				   const struct shr_table_options *options,
+				   const struct shr_segment_options *segment_options,
+				   uint32_t hot_version);
+static inline int shr_table_open(struct shr_table **table, const char *name, const char *mode,
+				 const struct shr_table_options *options,
+				 const struct shr_segment_options *segment_options)
+{
+	return shr_table_open_version(table, name, mode, options, segment_options,
+				      SHR_TABLE_HOT_VERSION);
+}
 
 /*
  * Close, and end the thread of shr_table_fd(). -EBUSY: a thread of this process is
@@ -272,9 +305,18 @@ struct shr_slot_info {
 	uint64_t sequence;   /* of commits; in place two a commit, odd inside one */
 };
 
+/* Where in a slot (format.h); and what is not inline. Not for programs. */
+#define SHR_SLOT_SEQUENCE_ 64
+#define SHR_SLOT_GENERATION_ 72
+typedef uint64_t shr_slot_number_ __attribute__((aligned(8))); /* i386: 4 unless told */
+SHR_API int shr_table_read_slow(const struct shr_table *table, uint32_t slot, void *buffer,
+				size_t size, struct shr_slot_info *info);
+
 /*
  * A copy of the record: of @size bytes those that it has, the rest zero. *@info
- * (may be NULL) is of just this copy. _key: of the slot that has the key.
+ * (may be NULL) is of just this copy. _key: of the slot that has the key. The first
+ * is inline (a symbol of the library too): the copy of an atomic table's record
+ * costs least where the compiler knows @size.
  *
  * Threads:  any.
  * Progress: lock-free and bounded: at most SHR_TABLE_TRIES copies, each of which
@@ -283,8 +325,36 @@ struct shr_slot_info {
  *                 -EAGAIN changed too fast, or torn (in place); @buffer has no meaning
  * Since:    0.1
  */
-SHR_API int shr_table_read(const struct shr_table *table, uint32_t slot, void *buffer, size_t size,
-			   struct shr_slot_info *info);
+SHR_API inline int shr_table_read(const struct shr_table *table, uint32_t slot, void *buffer,
+				  size_t size, struct shr_slot_info *info)
+{
+	const struct shr_table_hot_ *hot = (const struct shr_table_hot_ *)(const void *)table;
+
+	if (__builtin_expect(slot < hot->slots && size <= hot->record_size, 1)) {
+		const uint8_t *at = hot->first + slot * hot->slot_size;
+		const shr_slot_number_ *to_sequence =
+			(const shr_slot_number_ *)(const void *)(at + SHR_SLOT_SEQUENCE_);
+		const shr_slot_number_ *to_generation =
+			(const shr_slot_number_ *)(const void *)(at + SHR_SLOT_GENERATION_);
+		uint64_t generation = __atomic_load_n(to_generation, __ATOMIC_ACQUIRE); /* used:A */
+		uint64_t sequence = __atomic_load_n(to_sequence, __ATOMIC_ACQUIRE);	/* read:A */
+
+		memcpy(buffer, at + hot->record_at + (-(sequence & 1) & hot->copy_step), size);
+		__atomic_thread_fence(__ATOMIC_ACQUIRE); /* read:B */
+		if (__builtin_expect(generation & 1 &&
+					     sequence == __atomic_load_n(to_sequence, __ATOMIC_RELAXED) &&
+					     generation == __atomic_load_n(to_generation, __ATOMIC_RELAXED),
+				     1)) {
+			if (info) {
+				info->version = generation + sequence;
+				info->generation = generation;
+				info->sequence = sequence;
+			}
+			return 0;
+		}
+	}
+	return shr_table_read_slow(table, slot, buffer, size, info);
+}
 SHR_API int shr_table_read_key(const struct shr_table *table, const void *key, size_t key_size,
 			       void *buffer, size_t size, struct shr_slot_info *info);
 
