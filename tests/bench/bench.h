@@ -12,6 +12,7 @@
 #ifndef TESTS_BENCH_BENCH_H
 #define TESTS_BENCH_BENCH_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
@@ -59,6 +60,7 @@ struct shared {
 	_Alignas(128) int64_t got_ns; /* peer: when it was woken, and when it answered */
 	int64_t sent_ns;
 	_Alignas(128) uint8_t robust[128]; /* a pthread_mutex_t */
+	_Alignas(128) pthread_spinlock_t spin;
 	_Alignas(4096) uint8_t data[RING_BYTES];
 	_Alignas(4096) uint8_t arena[ARENA_BYTES]; /* of the peer that runs */
 };
@@ -194,7 +196,9 @@ void both_peer(struct bench *bench, int (*pair)(struct bench *));
 void tables_create(struct shr_object *object);
 void tables_fill(struct bench *bench);
 void spin_table_driver(struct bench *), robust_table_driver(struct bench *);
-void seqlock_read_driver(struct bench *), table_read_driver(struct bench *);
+void seqlock_read_driver(struct bench *), slots_read_driver(struct bench *);
+void table_read_driver(struct bench *);
+void spin_one_driver(struct bench *), spin_one_peer(struct bench *);
 void table_write_driver(struct bench *), table_update_driver(struct bench *);
 void table_both_driver(struct bench *), lmdb_driver(struct bench *);
 void robust_one_driver(struct bench *), robust_one_peer(struct bench *);

@@ -27,6 +27,8 @@ void locks_create(struct bench *bench)
 	    pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST) ||
 	    pthread_mutex_init(robust_of(bench), &attributes))
 		die_plain("cannot make a robust pthread mutex");
+	if (pthread_spin_init(&bench->shared->spin, PTHREAD_PROCESS_SHARED))
+		die_plain("cannot make a spinlock");
 }
 
 void cas_driver(struct bench *bench)

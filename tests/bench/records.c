@@ -125,6 +125,58 @@ void seqlock_read_driver(struct bench *bench)
 		);
 }
 
+/*
+ * The least that a table behind a handle does: a bound for the slot's number, where the
+ * slots lie, is it used, which of two copies.
+ */
+struct slots {
+	struct plain_slot {
+		bench_u64 sequence, generation;
+		_Alignas(64) uint64_t copy[2][RECORD_BYTES / 8];
+		_Alignas(64) uint64_t beside[8]; /* as far apart as those of a table */
+	} *first;
+	uint64_t count, step, copy_step;
+};
+_Static_assert(sizeof(struct plain_slot) * RECORDS <= ARENA_BYTES, "slots in the arena");
+
+static ALWAYS int slot_read(const struct slots *slots, uint32_t number, uint64_t *to)
+{
+	struct plain_slot *slot;
+	uint64_t generation, sequence;
+
+	if (number >= slots->count)
+		return 0;
+	slot = (struct plain_slot *)(void *)((char *)slots->first + number * slots->step);
+	generation = atomic_load_explicit(&slot->generation, memory_order_acquire);
+	sequence = atomic_load_explicit(&slot->sequence, memory_order_acquire);
+	memcpy(to, (char *)slot->copy + (-(sequence & 1) & slots->copy_step), RECORD_BYTES);
+	atomic_thread_fence(memory_order_acquire);
+	return generation & 1 &&
+	       sequence == atomic_load_explicit(&slot->sequence, memory_order_relaxed) &&
+	       generation == atomic_load_explicit(&slot->generation, memory_order_relaxed);
+}
+
+void slots_read_driver(struct bench *bench)
+{
+	struct slots slots = {.first = (struct plain_slot *)(void *)bench->shared->arena,
+			      .count = RECORDS,
+			      .step = sizeof(struct plain_slot),
+			      .copy_step = RECORD_BYTES};
+	const struct slots *handle = &slots;
+	uint64_t to[RECORD_BYTES / 8];
+
+	memset(bench->shared->arena, 0, sizeof(struct plain_slot) * RECORDS);
+	for (uint32_t i = 0; i < RECORDS; i++)
+		atomic_store(&slots.first[i].generation, 1);
+	__asm__ volatile("" : "+r"(handle) : : "memory"); /* it is some memory, as a handle is */
+	MEASURE(bench,
+		{
+			if (!slot_read(handle, (uint32_t)i % RECORDS, to) || to[1])
+				die_plain("a record is another");
+		},
+		);
+}
+
 void table_write_driver(struct bench *bench)
 {
 	uint64_t from[RECORD_BYTES / 8] = {0};
@@ -251,6 +303,18 @@ static int robust_one(struct bench *bench)
 	return pthread_mutex_unlock(mutex);
 }
 
+/* Hardly a lock can be less; nothing here survives its owner. */
+static int spin_one(struct bench *bench)
+{
+	pthread_spinlock_t *spin = &bench->shared->spin;
+	uint64_t from[RECORD_BYTES / 8] = {0};
+
+	if (pthread_spin_lock(spin))
+		return -1;
+	memcpy(bench->shared->data, from, sizeof(from));
+	return pthread_spin_unlock(spin);
+}
+
 static int table_one(struct bench *bench)
 {
 	uint64_t from[RECORD_BYTES / 8] = {0};
@@ -266,6 +330,16 @@ void robust_one_driver(struct bench *bench)
 void robust_one_peer(struct bench *bench)
 {
 	both_peer(bench, robust_one);
+}
+
+void spin_one_driver(struct bench *bench)
+{
+	both_drive(bench, spin_one);
+}
+
+void spin_one_peer(struct bench *bench)
+{
+	both_peer(bench, spin_one);
 }
 
 void table_one_driver(struct bench *bench)

@@ -360,10 +360,14 @@ static void table_rows(void)
 	int update = plain_row(group, "shmring, begin to commit", "ns", table_update_driver,
 			       nothing_peer);
 	int seqlock = plain_row(group, "bare seqlock, read", "ns", seqlock_read_driver, nothing_peer);
+	int slots = plain_row(group, "seqlock of slots behind a handle, read", "ns", slots_read_driver,
+			      nothing_peer);
 	int read = plain_row(group, "shmring, read", "ns", table_read_driver, nothing_peer);
 	int both = plain_row(group, "shmring, write and read", "ns", table_both_driver, nothing_peer);
-	int robust_two, table_two;
+	int robust_two, spin_two, table_two;
 
+	at_most(spin, robust, 0, 0);
+	at_most(slots, seqlock, 0, 0);
 	at_most(write, spin, 1.5, 1.5);
 	compare((struct comparison){
 		.of = write, .to = robust, .at = robust, .at_most = 1, .target = BOTH(0.4)});
@@ -382,6 +386,9 @@ static void table_rows(void)
 #endif
 	robust_two = plain_row(group, "robust pthread mutex and memcpy, two want it", "M/s",
 			       robust_one_driver, robust_one_peer);
+	spin_two = plain_row(group, "spinlock and memcpy, two want it", "M/s", spin_one_driver,
+			     spin_one_peer);
+	compare((struct comparison){.of = spin_two, .to = robust_two, .at = spin_two});
 	table_two = plain_row(group, "shmring, write, two want it", "M/s", table_one_driver,
 			      table_one_peer);
 	compare((struct comparison){
