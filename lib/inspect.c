@@ -73,7 +73,7 @@ int shr_inspect_list(int (*each)(const char *name, int err, void *argument), voi
 	return result ? result : shr_map_list("sysv:", SHR_LIST_SEGMENTS, each, argument);
 }
 
-int shr_inspect_open(struct shr_inspect **result, const char *text)
+static int open_any(struct shr_inspect **result, const char *text, int image)
 {
 	struct shr_inspect *inspect;
 	char path[PATH_MAX];
@@ -95,7 +95,8 @@ int shr_inspect_open(struct shr_inspect **result, const char *text)
 	if (err)
 		goto close_object;
 	/* Without it nobody knows who is alive, and the rest is still to be seen. */
-	inspect->life = object_life_open(&inspect->object, &name, inspect->layout.header.life,
+	inspect->image = image;
+	inspect->life = image ? -1 : object_life_open(&inspect->object, &name, inspect->layout.header.life,
 					 inspect->layout.header.epoch, 0, path);
 	*result = inspect;
 	return 0;
@@ -104,6 +105,19 @@ close_object:
 free_handle:
 	free(inspect);
 	return err;
+}
+
+int shr_inspect_open(struct shr_inspect **result, const char *text)
+{
+	return open_any(result, text, 0);
+}
+
+int shr_inspect_open_image(struct shr_inspect **result, int fd)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "fd:%d", fd);
+	return open_any(result, text, 1);
 }
 
 void shr_inspect_close(struct shr_inspect *inspect)
@@ -126,7 +140,7 @@ int shr_inspect_segment(const struct shr_inspect *inspect, struct shr_segment_in
 
 	if (err)
 		return err;
-	if (!obsolete && object_gone(&inspect->object))
+	if (!obsolete && !inspect->image && object_gone(&inspect->object))
 		obsolete = 1;
 	boot_id(boot);
 	*info = (struct shr_segment_info){.format_major = h->major,
@@ -140,7 +154,8 @@ int shr_inspect_segment(const struct shr_inspect *inspect, struct shr_segment_in
 					  .obsolete = !!obsolete,
 					  .backend = inspect->object.backend,
 					  .locks = FORMAT_LOCKS_BACKEND(h->locks),
-					  .life = inspect->life < 0	       ? SHR_LIFE_NONE
+					  .life = inspect->image	       ? SHR_LIFE_IMAGE
+						  : inspect->life < 0	       ? SHR_LIFE_NONE
 						  : h->life == FORMAT_LIFE_OWN ? SHR_LIFE_FILE
 									       : SHR_LIFE_COMPANION,
 					  .this_boot = !memcmp(boot, h->boot_id, sizeof(boot))};

@@ -10,6 +10,7 @@
 struct shr_inspect {
 	struct object object; /* opened to read only */
 	int life;	      /* of the file with the bytes of life; -1: there is none */
+	int image;	      /* no segment, but a copy of one */
 	struct layout layout;
 };
 

@@ -16,6 +16,7 @@ static const char *name_of_life(uint32_t life)
 {
 	return life == SHR_LIFE_FILE	    ? "by locks on the segment itself"
 	       : life == SHR_LIFE_COMPANION ? "by locks on its companion in /dev/shm"
+	       : life == SHR_LIFE_IMAGE	    ? "cannot be told of an image"
 					    : "cannot be told: its companion lock file in /dev/shm is "
 					      "gone, or may not be read";
 }

@@ -54,12 +54,38 @@ SHR_API int shr_inspect_list(int (*each)(const char *name, int err, void *argume
  */
 SHR_API int shr_inspect_open(struct shr_inspect **inspect, const char *name);
 
+/*
+ * The same for an image of a segment: what shr_inspect_save() has written, a plain copy of
+ * a segment's file, or its bytes out of a core dump, in the file @fd, which stays the
+ * caller's. Of an image nobody knows who lives: the state of each member is unknown.
+ *
+ * Since:    0.1
+ */
+SHR_API int shr_inspect_open_image(struct shr_inspect **inspect, int fd);
+
+/*
+ * Write an image of the segment, as it is just now, to the file @fd, which is made as
+ * long as the segment; what was never written to stays a hole. The records of its rings and tables
+ * are whole, also while it is in use: of a ring all that were committed before the call and
+ * not used again before its end; of a table each used slot as some commit left it, or torn as
+ * it is. A slot that changes faster than it can be copied is left out, and counted in
+ * *@left_out (may be NULL). Bytes, counters and locks are as they are found. On failure @fd is the caller's to
+ * remove.
+ *
+ * Progress: never waits; reads the segment once, rings and tables twice to nine times, a
+ *           slot at most SHR_INSPECT_TRIES times more.
+ * Returns:  0, or -ENODATA truncated, -ENOSPC and what else pwrite(2) says
+ * Since:    0.1
+ */
+SHR_API int shr_inspect_save(const struct shr_inspect *inspect, int fd, uint64_t *left_out);
+
 /* Close; its walks must be closed before. NULL is allowed. Since 0.1. */
 SHR_API void shr_inspect_close(struct shr_inspect *inspect);
 
 #define SHR_LIFE_FILE 1	     /* locks on the segment's own file */
 #define SHR_LIFE_COMPANION 2 /* locks on a companion file, /dev/shm/.shmring-life-EPOCH */
 #define SHR_LIFE_NONE 3	     /* that is gone or may not be read: nobody can attach or know */
+#define SHR_LIFE_IMAGE 4     /* it is an image */
 
 struct shr_segment_info {
 	uint32_t format_major, format_minor;
