@@ -35,6 +35,9 @@ int command_locks(const struct shr_inspect *inspect, const struct style *style, 
 int command_records(const struct shr_inspect *inspect, const struct request *request,
 		    const char *name);
 
+/* Print what is wrong with the command line, and return EXIT_USAGE. @argument: or NULL. */
+int usage(const char *sentence, const char *argument);
+
 /* Print why a call failed with @err, and return the exit status for it. */
 int failed(const char *segment, int err);
 

@@ -10,45 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
-#include "commands.h"
-
-static const char usage_text[] =
-	"Usage: shmring-dump [OPTION]... [COMMAND [SEGMENT [OBJECT]...]]\n"
-	"Show shared-memory segments of shmring, live, without disturbing anybody.\n"
-	"\n"
-	"Commands:\n"
-	"  list                 all segments with a name, System V too (the default)\n"
-	"  info SEGMENT         its members, the dead among them, objects and counters\n"
-	"  schema SEGMENT       the types of its records\n"
-	"  locks SEGMENT        mutexes, and locks of tables, that are held or whose holder\n"
-	"                       died, and by whom\n"
-	"  stat SEGMENT         its counters, with units and what they mean\n"
-	"  blame SEGMENT        who holds up a ring or a table: a slow consumer, a record not\n"
-	"                       committed, an update that does not end or was never ended\n"
-	"  records SEGMENT      the records that are in its rings and tables\n"
-	"  follow SEGMENT       new records as they are committed, and changes of slots\n"
-	"\n"
-	"SEGMENT is a name such as /hostmon, file:PATH, sysv:KEY, or fd:N. OBJECT picks\n"
-	"rings and tables by name.\n"
-	"\n"
-	"Options:\n"
-	"  -o, --output=FORMAT  text (the default), json, or jsonl: one object a line\n"
-	"  -n, --last=N         records, follow: begin with the newest N of each ring, the\n"
-	"                       last N used slots of each table\n"
-	"  -c, --count=N        records, follow: end after N records or changes\n"
-	"  -f, --from=WHERE     begin at the oldest record there is, at the first that\n"
-	"                       is unread, or with new ones; follow: new, else oldest\n"
-	"  -b, --bytes=N        text: show at most N bytes of what has no type (256)\n"
-	"      --fail-on-loss   exit 8 if records were used again before they were shown,\n"
-	"                       or changes of a slot were told with a later one\n"
-	"      --color=WHEN     auto (the default), always or never\n"
-	"  -h, --help           this text\n"
-	"  -V, --version        the version\n"
-	"\n"
-	"Exit status: 0 success, 1 other failure, 2 usage, 3 no such segment or object,\n"
-	"4 no permission, 5 not a segment or an unknown format, 6 damaged, 8 loss.\n";
+#include "options.h"
 
 int failed(const char *segment, int err)
 {
@@ -129,12 +92,7 @@ void put_time_ns(uint64_t time_ns)
 	printf(".%09" PRIu64, time_ns % 1000000000u);
 }
 
-static int is(const char *option, const char *value)
-{
-	return !strcmp(option, value);
-}
-
-static int usage(const char *sentence, const char *argument)
+int usage(const char *sentence, const char *argument)
 {
 	fputs("shmring-dump: ", stderr);
 	fputs(sentence, stderr);
@@ -146,135 +104,18 @@ static int usage(const char *sentence, const char *argument)
 	return EXIT_USAGE;
 }
 
-/* A number of decimal digits. */
-static int take_number(const char *text, uint64_t *number)
+static int run_list(int argc, char **argv, struct request *request)
 {
-	char *end;
-
-	if (*text < '0' || *text > '9')
-		return usage("not a number", text);
-	errno = 0;
-	*number = strtoull(text, &end, 10);
-	return errno || *end ? usage("not a number", text) : 0;
+	return argc ? usage("list takes no argument", argv[0]) : command_list(&request->style);
 }
 
-static int take_output(const char *text, struct style *style)
+static int run_records(int argc, char **argv, struct request *request)
 {
-	if (is(text, "text"))
-		style->format = FORMAT_TEXT;
-	else if (is(text, "json"))
-		style->format = FORMAT_JSON;
-	else if (is(text, "jsonl"))
-		style->format = FORMAT_JSONL;
-	else
-		return usage("unknown output format", text);
-	return 0;
-}
-
-static int take_from(const char *text, int *from)
-{
-	if (is(text, "oldest"))
-		*from = SHR_WALK_OLDEST;
-	else if (is(text, "unread"))
-		*from = SHR_WALK_UNREAD;
-	else if (is(text, "new"))
-		*from = SHR_WALK_NEW;
-	else
-		return usage("unknown place to begin at", text);
-	return 0;
-}
-
-static int take_color(const char *text, struct style *style)
-{
-	const char *no = getenv("NO_COLOR"); /* no-color.org */
-
-	if (is(text, "auto"))
-		style->color = isatty(STDOUT_FILENO) && !(no && *no);
-	else if (is(text, "always"))
-		style->color = 1;
-	else if (is(text, "never"))
-		style->color = 0;
-	else
-		return usage("unknown time for colours", text);
-	return 0;
-}
-
-/* -1: go on; else the exit status. */
-static int take_options(int argc, char **argv, struct request *request)
-{
-	static const struct option options[] = {{"output", required_argument, NULL, 'o'},
-						{"last", required_argument, NULL, 'n'},
-						{"count", required_argument, NULL, 'c'},
-						{"from", required_argument, NULL, 'f'},
-						{"bytes", required_argument, NULL, 'b'},
-						{"fail-on-loss", no_argument, NULL, 'L'},
-						{"color", required_argument, NULL, 'C'},
-						{"help", no_argument, NULL, 'h'},
-						{"version", no_argument, NULL, 'V'},
-						{0}};
-	uint64_t bytes = request->style.bytes;
-	int option, result = 0;
-
-	while (!result && (option = getopt_long(argc, argv, "o:n:c:f:b:hV", options, NULL)) >= 0) {
-		switch (option) {
-		case 'o':
-			result = take_output(optarg, &request->style);
-			break;
-		case 'n':
-			result = take_number(optarg, &request->last);
-			break;
-		case 'c':
-			result = take_number(optarg, &request->count);
-			break;
-		case 'f':
-			result = take_from(optarg, &request->from);
-			break;
-		case 'b':
-			result = take_number(optarg, &bytes);
-			break;
-		case 'L':
-			request->fail_on_loss = 1;
-			break;
-		case 'C':
-			result = take_color(optarg, &request->style);
-			break;
-		case 'h':
-			fputs(usage_text, stdout);
-			return 0;
-		case 'V':
-			printf("shmring-dump %s\n", shr_version());
-			return 0;
-		default:
-			fputs("shmring-dump: see shmring-dump --help\n", stderr);
-			return EXIT_USAGE;
-		}
-	}
-	request->style.bytes = bytes < SIZE_MAX ? (size_t)bytes : SIZE_MAX;
-	return result ? result : -1;
-}
-
-static int run(const char *command, int argc, char **argv, struct request *request)
-{
-	static const char *const commands[] = {"list",  "info", "schema",  "locks",
-					       "blame", "stat", "records", "follow"};
-	const size_t count = sizeof(commands) / sizeof(commands[0]);
 	struct shr_inspect *inspect = NULL;
-	size_t which = 0;
 	int err, result;
 
-	while (which < count && !is(command, commands[which]))
-		which++;
-	if (which == count)
-		return usage("unknown command", command);
-	if (!which)
-		return argc ? usage("list takes no argument", argv[0]) : command_list(&request->style);
 	if (!argc)
 		return usage("which segment", NULL);
-	if (which < 6 && argc > 1)
-		return usage("one segment at a time, not also", argv[1]);
-	request->follow = is(command, "follow");
-	if (request->follow && request->style.format == FORMAT_JSON)
-		return usage("follow never ends its JSON: use -o jsonl", NULL);
 	if (request->from < 0)
 		request->from = request->follow && request->last == UINT64_MAX ? SHR_WALK_NEW
 									       : SHR_WALK_OLDEST;
@@ -283,27 +124,127 @@ static int run(const char *command, int argc, char **argv, struct request *reque
 	err = shr_inspect_open(&inspect, argv[0]);
 	if (err)
 		return failed(argv[0], err);
-	result = which == 1   ? command_info(inspect, &request->style, argv[0])
-		 : which == 2 ? command_schema(inspect, &request->style, argv[0])
-		 : which == 3 ? command_locks(inspect, &request->style, argv[0])
-		 : which == 4 ? command_blame(inspect, &request->style, argv[0])
-		 : which == 5 ? command_stat(inspect, &request->style, argv[0])
-			      : command_records(inspect, request, argv[0]);
+	result = command_records(inspect, request, argv[0]);
 	shr_inspect_close(inspect);
 	return result;
 }
 
+static int run_follow(int argc, char **argv, struct request *request)
+{
+	request->follow = 1;
+	if (request->style.format == FORMAT_JSON)
+		return usage("follow never ends its JSON: use -o jsonl", NULL);
+	return run_records(argc, argv, request);
+}
+
+/*
+ * The commands. @look has one segment, open; @run what comes after the command, and
+ * opens itself what it wants.
+ */
+static const struct command {
+	const char *name;
+	const char *argument; /* NULL: has none */
+	const char *help;     /* lines */
+	int (*look)(const struct shr_inspect *inspect, const struct style *style,
+		    const char *segment);
+	int (*run)(int argc, char **argv, struct request *request);
+} commands[] = {
+	{"list", NULL, "all segments with a name, System V too (the default)", NULL, run_list},
+	{"info", "SEGMENT", "its members, the dead among them, objects and counters", command_info,
+	 NULL},
+	{"schema", "SEGMENT", "the types of its records", command_schema, NULL},
+	{"locks", "SEGMENT",
+	 "mutexes, and locks of tables, that are held or whose\n"
+	 "holder died, and by whom",
+	 command_locks, NULL},
+	{"stat", "SEGMENT", "its counters, with units and what they mean", command_stat, NULL},
+	{"blame", "SEGMENT",
+	 "who holds up a ring or a table: a slow consumer, a record\n"
+	 "not committed, an update that does not end",
+	 command_blame, NULL},
+	{"records", "SEGMENT", "the records that are in its rings and tables", NULL, run_records},
+	{"follow", "SEGMENT", "new records as they are committed, and changes of slots", NULL,
+	 run_follow},
+};
+
+#define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
+
+static void help(void)
+{
+	puts("Usage: shmring-dump [OPTION]... [COMMAND [SEGMENT [OBJECT]...]]\n"
+	     "Show shared-memory segments of shmring, live, without disturbing anybody.\n"
+	     "\n"
+	     "Commands:");
+	for (size_t i = 0; i < COMMAND_COUNT; i++) {
+		const char *argument = commands[i].argument ? commands[i].argument : "";
+		const char *line = commands[i].help;
+		int width = printf("  %s %s", commands[i].name, argument);
+
+		for (; *line; width = 0) {
+			int length = (int)strcspn(line, "\n");
+
+			printf("%*s%.*s\n", 23 - width, "", length, line);
+			line += length + (line[length] != 0);
+		}
+	}
+	puts("\n"
+	     "SEGMENT is a name such as /hostmon, file:PATH, sysv:KEY, or fd:N. OBJECT picks\n"
+	     "rings and tables by name.\n"
+	     "\n"
+	     "Options:");
+	options_help(stdout);
+	puts("\n"
+	     "Exit status: 0 success, 1 other failure, 2 usage, 3 no such segment or object,\n"
+	     "4 no permission, 5 not a segment or an unknown format, 6 damaged, 8 loss.");
+}
+
+static int run_look(const struct command *command, int argc, char **argv, struct request *request)
+{
+	struct shr_inspect *inspect = NULL;
+	int err, result;
+
+	if (!argc)
+		return usage("which segment", NULL);
+	if (argc > 1)
+		return usage("one segment at a time, not also", argv[1]);
+	err = shr_inspect_open(&inspect, argv[0]);
+	if (err)
+		return failed(argv[0], err);
+	result = command->look(inspect, &request->style, argv[0]);
+	shr_inspect_close(inspect);
+	return result;
+}
+
+static int run(const char *name, int argc, char **argv, struct request *request)
+{
+	for (size_t i = 0; i < COMMAND_COUNT; i++) {
+		const struct command *command = &commands[i];
+
+		if (!strcmp(name, command->name))
+			return command->run ? command->run(argc, argv, request)
+					    : run_look(command, argc, argv, request);
+	}
+	return usage("unknown command", name);
+}
+
 int main(int argc, char **argv)
 {
-	struct request request = {
-		.style = {.bytes = 256}, .from = -1, .last = UINT64_MAX, .count = UINT64_MAX};
+	struct request request;
 	int result;
 
-	take_color("auto", &request.style);
-	result = take_options(argc, argv, &request);
-	if (result < 0)
-		result = optind < argc ? run(argv[optind], argc - optind - 1, argv + optind + 1, &request)
-				       : run("list", 0, NULL, &request);
+	options_default(&request);
+	result = options_take(argc, argv, &request);
+	if (result == 'h') {
+		help();
+		result = 0;
+	} else if (result == 'V') {
+		printf("shmring-dump %s\n", shr_version());
+		result = 0;
+	} else if (!result && optind < argc) {
+		result = run(argv[optind], argc - optind - 1, argv + optind + 1, &request);
+	} else if (!result) {
+		result = run("list", 0, NULL, &request);
+	}
 	if (fflush(stdout) || ferror(stdout)) {
 		fprintf(stderr, "shmring-dump: cannot write: %s\n", strerror(errno));
 		result = result ? result : EXIT_FAILURE;

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: MIT
+# bash completion of shmring-dump.
+
+# Segments by name. Others may write to /dev/shm: no name that a shell would read otherwise.
+_shmring_dump_segments() {
+	shmring-dump list -o json 2>/dev/null |
+		sed -n 's/^ *"segment": "\([A-Za-z0-9_.:+/-]*\)",*$/\1/p'
+}
+
+_shmring_dump() {
+	local commands='list info schema locks stat blame records follow'
+	local options='-o --output= -n --last= -c --count= -f --from= -b --bytes= --fail-on-loss
+		--color= -h --help -V --version'
+	local word=${COMP_WORDS[COMP_CWORD]} option words='' i command='' segment='' one
+
+	# --output=json is three words here, or two.
+	option=${COMP_WORDS[COMP_CWORD - 1]}
+	if [[ $word == = ]]; then
+		word=
+	elif [[ $option == = ]]; then
+		option=${COMP_WORDS[COMP_CWORD - 2]}
+	fi
+	for ((i = 1; i < COMP_CWORD; i++)); do
+		case ${COMP_WORDS[i]} in
+		-o | --output | -n | --last | -c | --count | -f | --from | -b | --bytes | --color)
+			[[ ${COMP_WORDS[i + 1]} == = ]] && ((i++))
+			((i++))
+			;;
+		-*) ;;
+		*) if [[ -z $command ]]; then command=${COMP_WORDS[i]}; else segment=1; fi ;;
+		esac
+	done
+	case $option in
+	-o | --output) words='text json jsonl' ;;
+	-f | --from) words='oldest unread new' ;;
+	--color) words='auto always never' ;;
+	-n | --last | -c | --count | -b | --bytes) return ;;
+	*)
+		if [[ $word == -* ]]; then
+			words=$options
+		elif [[ -z $command ]]; then
+			words=$commands
+		elif [[ $command != list && -z $segment ]]; then
+			words=$(_shmring_dump_segments)
+		fi
+		;;
+	esac
+	COMPREPLY=()
+	for one in $words; do
+		[[ $one == "$word"* ]] || continue
+		[[ $one == *= ]] && compopt -o nospace 2>/dev/null
+		COMPREPLY+=("$one")
+	done
+}
+
+complete -F _shmring_dump shmring-dump

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The options of shmring-dump: one table, from which getopt_long() and --help are
+ * made. The man page and the completions of shells have lists of their own, which
+ * tests/dump-options.sh compares with it.
+ */
+#include "options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define HELP_COLUMN 23
+#define ONLY_LONG   256 /* and more: options without a letter */
+
+enum { OPTION_FAIL_ON_LOSS = ONLY_LONG, OPTION_COLOR };
+
+static const struct {
+	int letter;           /* or ONLY_LONG ... */
+	const char *name;     /* the long one */
+	const char *argument; /* NULL: has none */
+	const char *help;     /* lines */
+} table[] = {
+	{'o', "output", "FORMAT", "text (the default), json, or jsonl: one object a line"},
+	{'n', "last", "N",
+	 "records, follow: begin with the newest N of each ring,\n"
+	 "the last N used slots of each table"},
+	{'c', "count", "N", "records, follow: end after N records or changes"},
+	{'f', "from", "WHERE",
+	 "begin at the oldest record there is, at the first that\n"
+	 "is unread, or with new ones; follow: new, else oldest"},
+	{'b', "bytes", "N", "text: show at most N bytes of what has no type (256)"},
+	{OPTION_FAIL_ON_LOSS, "fail-on-loss", NULL,
+	 "exit 8 if records were used again before they were shown,\n"
+	 "or changes of a slot were told with a later one"},
+	{OPTION_COLOR, "color", "WHEN", "auto (the default), always or never"},
+	{'h', "help", NULL, "this text"},
+	{'V', "version", NULL, "the version"},
+};
+
+#define TABLE_COUNT (sizeof(table) / sizeof(table[0]))
+
+void options_help(FILE *out)
+{
+	for (size_t i = 0; i < TABLE_COUNT; i++) {
+		int width = table[i].letter < ONLY_LONG ? fprintf(out, "  -%c, ", table[i].letter)
+							: fprintf(out, "      ");
+
+		width += fprintf(out, "--%s%s%s", table[i].name, table[i].argument ? "=" : "",
+				 table[i].argument ? table[i].argument : "");
+		if (width > HELP_COLUMN - 2) {
+			fputc('\n', out);
+			width = 0;
+		}
+		for (const char *line = table[i].help; *line; width = 0) {
+			int length = (int)strcspn(line, "\n");
+
+			fprintf(out, "%*s%.*s\n", HELP_COLUMN - width, "", length, line);
+			line += length + (line[length] != 0);
+		}
+	}
+}
+
+/* A number of decimal digits. */
+static int take_number(const char *text, uint64_t *number)
+{
+	char *end;
+
+	if (*text < '0' || *text > '9')
+		return usage("not a number", text);
+	errno = 0;
+	*number = strtoull(text, &end, 10);
+	return errno || *end ? usage("not a number", text) : 0;
+}
+
+/* Which of @words, which end with NULL, @text is: its index, or -1. */
+static int which(const char *text, const char *const *words)
+{
+	for (int i = 0; words[i]; i++)
+		if (!strcmp(text, words[i]))
+			return i;
+	return -1;
+}
+
+static int take_output(const char *text, struct style *style)
+{
+	static const char *const formats[] = {
+		[FORMAT_TEXT] = "text", [FORMAT_JSON] = "json", [FORMAT_JSONL] = "jsonl", NULL};
+	int format = which(text, formats);
+
+	if (format < 0)
+		return usage("unknown output format", text);
+	style->format = (enum format)format;
+	return 0;
+}
+
+static int take_from(const char *text, int *from)
+{
+	static const char *const places[] = {[SHR_WALK_OLDEST] = "oldest",
+					     [SHR_WALK_UNREAD] = "unread",
+					     [SHR_WALK_NEW] = "new",
+					     NULL};
+	int place = which(text, places);
+
+	if (place < 0)
+		return usage("unknown place to begin at", text);
+	*from = place;
+	return 0;
+}
+
+static int take_color(const char *text, struct style *style)
+{
+	static const char *const times[] = {"never", "always", "auto", NULL};
+	const char *no = getenv("NO_COLOR"); /* no-color.org */
+	int when = which(text, times);
+
+	if (when < 0)
+		return usage("unknown time for colours", text);
+	style->color = when < 2 ? when : isatty(STDOUT_FILENO) && !(no && *no);
+	return 0;
+}
+
+static int take(int option, const char *text, struct request *request)
+{
+	uint64_t number;
+	int err = 0;
+
+	switch (option) {
+	case 'o':
+		return take_output(text, &request->style);
+	case 'n':
+		return take_number(text, &request->last);
+	case 'c':
+		return take_number(text, &request->count);
+	case 'f':
+		return take_from(text, &request->from);
+	case 'b':
+		err = take_number(text, &number);
+		if (!err)
+			request->style.bytes = number < SIZE_MAX ? (size_t)number : SIZE_MAX;
+		return err;
+	case OPTION_FAIL_ON_LOSS:
+		request->fail_on_loss = 1;
+		return 0;
+	case OPTION_COLOR:
+		return take_color(text, &request->style);
+	case 'h':
+	case 'V':
+		return option;
+	default:
+		fputs("shmring-dump: see shmring-dump --help\n", stderr);
+		return EXIT_USAGE;
+	}
+}
+
+void options_default(struct request *request)
+{
+	*request = (struct request){
+		.style = {.bytes = 256}, .from = -1, .last = UINT64_MAX, .count = UINT64_MAX};
+	take_color("auto", &request->style);
+}
+
+int options_take(int argc, char **argv, struct request *request)
+{
+	struct option options[TABLE_COUNT + 1] = {{0}};
+	char letters[2 * TABLE_COUNT + 1] = "", *end = letters;
+	int option, result = 0;
+
+	for (size_t i = 0; i < TABLE_COUNT; i++) {
+		int argument = table[i].argument ? required_argument : no_argument;
+
+		options[i] = (struct option){table[i].name, argument, NULL, table[i].letter};
+		if (table[i].letter >= ONLY_LONG)
+			continue;
+		*end++ = (char)table[i].letter;
+		if (argument)
+			*end++ = ':';
+	}
+	while (!result && (option = getopt_long(argc, argv, letters, options, NULL)) >= 0)
+		result = take(option, optarg, request);
+	return result;
+}
