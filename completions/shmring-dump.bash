@@ -9,7 +9,7 @@ _shmring_dump_segments() {
 
 _shmring_dump() {
 	local commands='list info schema locks stat blame records follow'
-	local options='-o --output= -n --last= -c --count= -f --from= -b --bytes= --fail-on-loss
+	local options='-o --output= -n --last= -c --count= -f --from= -q --query= -b --bytes= --fail-on-loss
 		--color= -h --help -V --version'
 	local word=${COMP_WORDS[COMP_CWORD]} option words='' i command='' segment='' one
 
@@ -22,7 +22,8 @@ _shmring_dump() {
 	fi
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
-		-o | --output | -n | --last | -c | --count | -f | --from | -b | --bytes | --color)
+		-o | --output | -n | --last | -c | --count | -f | --from | -b | --bytes | -q | \
+			--query | --color)
 			[[ ${COMP_WORDS[i + 1]} == = ]] && ((i++))
 			((i++))
 			;;
@@ -34,7 +35,7 @@ _shmring_dump() {
 	-o | --output) words='text json jsonl' ;;
 	-f | --from) words='oldest unread new' ;;
 	--color) words='auto always never' ;;
-	-n | --last | -c | --count | -b | --bytes) return ;;
+	-n | --last | -c | --count | -b | --bytes | -q | --query) return ;;
 	*)
 		if [[ $word == -* ]]; then
 			words=$options

@@ -45,7 +45,7 @@ is "the man page has the same options" "$(sed -n '/options are as follows/,/^\.E
 }' "$man" | sort)" "$help"
 is "in the order of the alphabet" "$(sed -n '/options are as follows/,/^\.El/s/^\.It Fl \([A-Za-z]\) .*/\1/p
 	' "$man" | sort -fc 2>&1)" ""
-is "zsh has the same options" "$(sed -n "s/^	'(-. --[a-z-]*)'{\(-.\)+*,\(--[a-z-]*=*\)}'\[.*/\1 \2/p
+is "zsh has the same options" "$(sed -n "s/^	'[(*][^']*'{\(-.\)+*,\(--[a-z-]*=*\)}'\[.*/\1 \2/p
 	s/^	'\(--[a-z-]*=*\)\[.*/\1/p" "$zsh" | sort)" "$help"
 # What bash offers for the words of a command line, of which the last is completed.
 offers() {

@@ -14,6 +14,8 @@ enum {
 	EXIT_LOSS = 8,
 };
 
+struct query;
+
 /* What records and follow are asked for. */
 struct request {
 	struct style style;
@@ -22,6 +24,7 @@ struct request {
 	int from;      /* SHR_WALK_OLDEST ... */
 	uint64_t last; /* UINT64_MAX: all */
 	uint64_t count;
+	struct query *query; /* NULL: all records */
 	char **objects; /* by name; none: all rings */
 	int object_count;
 };

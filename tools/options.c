@@ -12,6 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "query.h"
+
 #define HELP_COLUMN 23
 #define ONLY_LONG   256 /* and more: options without a letter */
 
@@ -31,6 +33,9 @@ static const struct {
 	{'f', "from", "WHERE",
 	 "begin at the oldest record there is, at the first that\n"
 	 "is unread, or with new ones; follow: new, else oldest"},
+	{'q', "query", "EXPR",
+	 "records, follow: only those of which EXPR is true, such\n"
+	 "as 'price > 99.5 and name ~ \"^A\"'; several: all of them"},
 	{'b', "bytes", "N", "text: show at most N bytes of what has no type (256)"},
 	{OPTION_FAIL_ON_LOSS, "fail-on-loss", NULL,
 	 "exit 8 if records were used again before they were shown,\n"
@@ -122,6 +127,16 @@ static int take_color(const char *text, struct style *style)
 	return 0;
 }
 
+static int take_query(const char *text, struct request *request)
+{
+	int err = query_add(&request->query, text);
+
+	if (err != -ENOMEM)
+		return err ? EXIT_USAGE : 0;
+	fputs("shmring-dump: out of memory\n", stderr);
+	return EXIT_FAILURE;
+}
+
 static int take(int option, const char *text, struct request *request)
 {
 	uint64_t number;
@@ -141,6 +156,8 @@ static int take(int option, const char *text, struct request *request)
 		if (!err)
 			request->style.bytes = number < SIZE_MAX ? (size_t)number : SIZE_MAX;
 		return err;
+	case 'q':
+		return take_query(text, request);
 	case OPTION_FAIL_ON_LOSS:
 		request->fail_on_loss = 1;
 		return 0;

@@ -13,7 +13,7 @@ void options_default(struct request *request);
 /*
  * Take the options out of @argv: optind is the first argument that is none.
  *
- * Returns: 0, EXIT_USAGE after a message, 'h' or 'V': the help or the version is asked for
+ * Returns: 0, the exit status after a message, 'h' or 'V': the help or the version is asked for
  */
 int options_take(int argc, char **argv, struct request *request);
 

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "records.h"
+#include "show.h"
 
 #define PAYLOAD_MAX    ((size_t)1 << 20) /* copied of one record */
 #define PAUSE_FIRST_NS 1000000           /* between looks where nothing is new: 1 ms, */
@@ -27,12 +27,6 @@ static int wanted(const struct request *request, const char *name)
 		if (!strcmp(request->objects[i], name))
 			return 1;
 	return !request->object_count;
-}
-
-void show_comma(const struct show *show)
-{
-	if (show->request->style.format == FORMAT_JSON)
-		fputs(show->shown || show->lost ? ",\n" : "[\n", stdout);
 }
 
 static void tell_loss(struct show *show, struct source *source)
@@ -58,60 +52,6 @@ static void tell_loss(struct show *show, struct source *source)
 	}
 	source->lost += lost;
 	show->lost += lost;
-}
-
-/* By their numbers: dropped, or overwritten before they were read. */
-static void text_missing(const struct style *style, const struct source *source,
-			 const struct shr_walk_record *record)
-{
-	if (!record->lost)
-		return;
-	fputs(BAD(style), stdout);
-	text_string(stdout, source->object.name);
-	printf(": %" PRIu64 " records are missing, #%" PRIu64 " to #%" PRIu64 "%s\n", record->lost,
-	       record->sequence - record->lost, record->sequence - 1, PLAIN(style));
-}
-
-static void show_record(struct show *show, const struct source *source,
-			const struct shr_walk_record *record)
-{
-	const struct style *style = &show->request->style;
-
-	show->missing += record->lost;
-	if (style->format != FORMAT_TEXT) {
-		show_comma(show);
-		show_json(style, json_record(source->object.name, source->object.schema, record));
-		show->shown++;
-		return;
-	}
-	show->shown++;
-	text_missing(style, source, record);
-	fputs(BOLD(style), stdout);
-	text_string(stdout, source->object.name);
-	printf("%s @%" PRIu64, PLAIN(style), record->position);
-	if (record->sequence)
-		printf(" #%" PRIu64, record->sequence);
-	if (record->time_ns) {
-		putchar(' ');
-		put_time_ns(record->time_ns);
-	}
-	if (record->type)
-		printf(" type %u", record->type);
-	if (record->state >= SHR_STATE_TAKEN || record->deliveries)
-		printf(" %s%s, times %" PRIu64 ", member %" PRIu32 "%s",
-		       record->state == SHR_STATE_LOST ? BAD(style) : "",
-		       record->state == SHR_STATE_READY ? "given back"
-							: name_of_record_state(record->state),
-		       record->deliveries, record->worker, PLAIN(style));
-	if (has_payload(record)) {
-		putchar(':');
-		text_record(stdout, style, source->object.schema, record);
-	} else {
-		printf(": %s%s%s, member %u, %" PRIu64 " bytes", BAD(style),
-		       record->state == SHR_STATE_BUSY ? "not committed yet" : "skipped", PLAIN(style),
-		       record->member, record->size);
-	}
-	putchar('\n');
 }
 
 static int walk_of(const struct show *show, uint32_t index, struct shr_walk **walk)
@@ -145,6 +85,38 @@ static int skip_to_last(struct show *show, uint32_t index, struct source *source
 	return err == -EAGAIN ? 0 : err;
 }
 
+/* Object @index, if it is asked for. */
+static int open_source(struct show *show, uint32_t index)
+{
+	const struct request *request = show->request;
+	struct source *source = &show->sources[show->count];
+	int table, err;
+
+	*source = (struct source){0};
+	err = shr_inspect_object(show->inspect, index, &source->object);
+	if (err || !wanted(request, source->object.name))
+		return err;
+	table = source->object.kind == SHR_OBJECT_TABLE;
+	if (!table && source->object.kind != SHR_OBJECT_RING && !request->object_count)
+		return 0;
+	if (request->query)
+		err = query_bind(request->query, &source->object, &source->query, &show->mistake);
+	if (err) /* has it not such fields, it is left out */
+		return err == -EINVAL ? 0 : err;
+	err = table ? table_open(&source->table, show, index) : walk_of(show, index, &source->walk);
+	if (err) {
+		free(source->query);
+		return err;
+	}
+	show->count++;
+	if (table)
+		return 0;
+	if (request->last != UINT64_MAX)
+		err = skip_to_last(show, index, source);
+	source->end = shr_walk_position(source->walk) + source->object.ring.capacity;
+	return err;
+}
+
 /* The rings and tables that are asked for. */
 static int open_sources(struct show *show)
 {
@@ -157,27 +129,7 @@ static int open_sources(struct show *show)
 		err = err < 0 ? err : 0;
 	}
 	for (uint32_t i = 0; !err && i < info.objects; i++) {
-		struct source *source = &show->sources[show->count];
-
-		err = shr_inspect_object(show->inspect, i, &source->object);
-		if (err)
-			return err;
-		if (!wanted(request, source->object.name))
-			continue;
-		if (source->object.kind == SHR_OBJECT_TABLE) {
-			err = table_open(&source->table, show, i);
-			show->count += !err;
-			continue;
-		}
-		if (source->object.kind != SHR_OBJECT_RING && !request->object_count)
-			continue;
-		err = walk_of(show, i, &source->walk);
-		if (err)
-			return err;
-		show->count++;
-		if (request->last != UINT64_MAX)
-			err = skip_to_last(show, i, source);
-		source->end = shr_walk_position(source->walk) + source->object.ring.capacity;
+		err = open_source(show, i);
 	}
 	return err;
 }
@@ -190,8 +142,8 @@ static int show_some(struct show *show, struct source *source, int now)
 	int n, err;
 
 	if (source->table)
-		return table_some(show, source->table, now);
-	for (n = 0; n < BURST && show->shown < request->count && !show_stopped; n++) {
+		return table_some(show, source, now);
+	for (n = 0; n < BURST && !show_enough(show); n++) {
 		/* One lap, or a fast ring would never end. */
 		if (!request->follow &&
 		    (int64_t)(source->end - shr_walk_position(source->walk)) <= 0)
@@ -200,7 +152,9 @@ static int show_some(struct show *show, struct source *source, int now)
 		tell_loss(show, source);
 		if (err)
 			return err == -EAGAIN ? n : err;
-		show_record(show, source, &record);
+		err = show_record(show, source, &record);
+		if (err)
+			return err;
 	}
 	return n;
 }
@@ -223,7 +177,7 @@ static int show_follow(struct show *show)
 	long pause = PAUSE_FIRST_NS;
 	int obsolete = 0;
 
-	while (!show_stopped && show->shown < show->request->count && !ferror(stdout)) {
+	while (!show_enough(show) && !ferror(stdout)) {
 		struct shr_segment_info info;
 		int some = 0;
 
@@ -242,7 +196,8 @@ static int show_follow(struct show *show)
 		fflush(stdout);
 		/* What was committed before it became obsolete has been looked for since. */
 		if (obsolete) {
-			fputs("shmring-dump: the segment is obsolete: it was unlinked or replaced\n",
+			fputs("shmring-dump: the segment is obsolete: it was unlinked or "
+			      "replaced\n",
 			      stderr);
 			return 0;
 		}
@@ -271,11 +226,15 @@ int command_records(const struct shr_inspect *inspect, const struct request *req
 		sigaction(SIGTERM, &action, NULL);
 	}
 	err = open_sources(show);
-	if (!err)
+	if (!err && (show->count || !show->mistake.sentence))
 		err = request->follow ? show_follow(show) : show_all(show);
 	if (request->style.format == FORMAT_JSON)
 		fputs(show->shown || show->lost ? "]\n" : "[]\n", stdout);
 	result = err ? failed(name, err) : 0;
+	if (!err && !show->count && show->mistake.sentence) {
+		query_tell(request->query, &show->mistake);
+		result = EXIT_USAGE;
+	}
 	if (request->follow && request->style.format == FORMAT_TEXT) {
 		fflush(stdout);
 		fprintf(stderr, "shmring-dump: %" PRIu64 " records shown, %" PRIu64 " bytes lost",
@@ -292,6 +251,7 @@ int command_records(const struct shr_inspect *inspect, const struct request *req
 	for (uint32_t i = 0; i < show->count; i++) {
 		shr_walk_close(show->sources[i].walk);
 		table_close(show->sources[i].table);
+		free(show->sources[i].query);
 	}
 	free(show);
 	return result;

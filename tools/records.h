@@ -6,17 +6,22 @@
 #include <signal.h>
 
 #include "commands.h"
+#include "query.h"
 
 #define BURST 1000 /* records of one object before the others have a turn */
 
+struct column;
 struct table_source;
 
+/* A ring or a table that is shown. */
 struct source {
 	struct shr_object_info object;
 	struct shr_walk *walk;      /* of a ring */
 	struct table_source *table; /* of a table */
 	uint64_t end;               /* ring, records: position where to stop */
-	uint64_t lost;              /* ring: told so far */
+	uint64_t lost;              /* ring: bytes, told so far */
+	uint64_t untold;            /* ring: records that are missing, for JSON */
+	struct column *query;       /* what the names in -q mean here */
 };
 
 struct show {
@@ -25,6 +30,7 @@ struct show {
 	const char *name;
 	struct source sources[SHR_OBJECTS_MAX];
 	uint32_t count;
+	struct mistake mistake; /* why objects are left out */
 	uint64_t shown;
 	uint64_t lost;    /* bytes */
 	uint64_t missing; /* records, where they have numbers */
@@ -33,9 +39,6 @@ struct show {
 
 extern volatile sig_atomic_t show_stopped;
 
-/* Before each value of JSON. */
-void show_comma(const struct show *show);
-
 /* table.c. 0, -ENOMEM, or what shr_inspect_table() says. */
 int table_open(struct table_source **table, const struct show *show, uint32_t index);
 void table_close(struct table_source *table);
@@ -43,6 +46,6 @@ void table_close(struct table_source *table);
  * Show up to a burst of what there is: number of lines, or -errno. A table is looked
  * at again after a while only, or @now.
  */
-int table_some(struct show *show, struct table_source *table, int now);
+int table_some(struct show *show, struct source *source, int now);
 
 #endif

@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "options.h"
+#include "query.h"
 
 int failed(const char *segment, int err)
 {
@@ -245,6 +246,7 @@ int main(int argc, char **argv)
 	} else if (!result) {
 		result = run("list", 0, NULL, &request);
 	}
+	query_free(request.query);
 	if (fflush(stdout) || ferror(stdout)) {
 		fprintf(stderr, "shmring-dump: cannot write: %s\n", strerror(errno));
 		result = result ? result : EXIT_FAILURE;

@@ -111,9 +111,16 @@ int slots_commits(const struct slots *slots, uint64_t *commits)
 	return count;
 }
 
+const char *slot_state_name(const struct slot *slot)
+{
+	static const char *const names[] = {"ready", "busy", "torn", "fast"};
+
+	return slot->info.generation & 1 ? names[slot->state] : "free";
+}
+
 /* --- Shown ------------------------------------------------------------------- */
 
-static struct shr_walk_record record_of(const struct slots *slots)
+struct shr_walk_record slots_record(const struct slots *slots)
 {
 	return (struct shr_walk_record){.payload = slots->payload,
 					.size = slots->status.record_size,
@@ -123,7 +130,7 @@ static struct shr_walk_record record_of(const struct slots *slots)
 static void text_payload(const struct style *style, const struct slots *slots)
 {
 	const struct shr_schema *schema = slots->object.schema;
-	struct shr_walk_record record = record_of(slots);
+	struct shr_walk_record record = slots_record(slots);
 
 	if (!schema) {
 		text_hex(stdout, style, &record);
@@ -178,8 +185,7 @@ void slot_text(const struct style *style, const struct slots *slots, const struc
 json_t *slot_json(const struct slots *slots, const struct slot *slot,
 		  const struct slot_change *change)
 {
-	static const char *const states[] = {"ready", "busy", "torn", "fast"};
-	struct shr_walk_record record = record_of(slots);
+	struct shr_walk_record record = slots_record(slots);
 	int used = slot->info.generation & 1;
 	json_t *json = json_object();
 
@@ -188,7 +194,7 @@ json_t *slot_json(const struct slots *slots, const struct slot *slot,
 	json_put(json, "slot", json_integer(slot->number));
 	json_put(json, "version", json_u64(slot->info.version));
 	json_put(json, "generation", json_u64(slot->info.generation));
-	json_put(json, "state", json_string(used ? states[slot->state] : "free"));
+	json_put(json, "state", json_string(slot_state_name(slot)));
 	if (change) {
 		json_put(json, "change", json_string(change->what));
 		json_put(json, "changes", json_u64(change->count));

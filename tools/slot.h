@@ -48,6 +48,12 @@ void slots_close(struct slots *slots);
  */
 int slot_look(struct slots *slots, uint32_t number, int patience, struct slot *slot);
 
+/* The record that slot_look() copied. */
+struct shr_walk_record slots_record(const struct slots *slots);
+
+/* "ready", "busy", "torn", "fast"; "free". */
+const char *slot_state_name(const struct slot *slot);
+
 /* @change: NULL, the slot as it is. */
 void slot_text(const struct style *style, const struct slots *slots, const struct slot *slot,
 	       const struct slot_change *change);

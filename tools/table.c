@@ -8,8 +8,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "records.h"
-#include "slot.h"
+#include "show.h"
 
 #define LOOK_NS 1000000 /* between two looks, or as long as one takes */
 
@@ -101,30 +100,25 @@ void table_close(struct table_source *table)
 	free(table);
 }
 
-static void show_slot(struct show *show, struct table_source *table, const struct slot *slot,
-		      const struct slot_change *change)
+static int tell(struct show *show, const struct source *source, const struct slot *slot,
+		const struct slot_change *change)
 {
-	const struct style *style = &show->request->style;
+	struct table_source *table = source->table;
 
-	if (style->format == FORMAT_TEXT) {
-		slot_text(style, &table->slots, slot, change);
-	} else {
-		show_comma(show);
-		show_json(style, slot_json(&table->slots, slot, change));
-	}
-	show->shown++;
 	if (table->seen)
 		table->seen[slot->number] = seen_of(table, &slot->info, slot->state == SLOT_TORN);
+	return show_slot(show, source, &table->slots, slot, change);
 }
 
 static int enough(const struct show *show, int n)
 {
-	return n >= BURST || show->shown >= show->request->count || show_stopped;
+	return n >= BURST || show_enough(show);
 }
 
 /* The slots as they are. */
-static int show_slots(struct show *show, struct table_source *table)
+static int show_slots(struct show *show, const struct source *source)
 {
+	struct table_source *table = source->table;
 	struct slots *slots = &table->slots;
 	struct shr_slot_info info[SLOTS_MANY];
 	int n = 0, count, err;
@@ -148,7 +142,9 @@ static int show_slots(struct show *show, struct table_source *table)
 				return err;
 			if (err)
 				continue;
-			show_slot(show, table, &slot, NULL);
+			err = tell(show, source, &slot, NULL);
+			if (err)
+				return err;
 			n++;
 		}
 	}
@@ -163,8 +159,9 @@ static uint64_t version_of(const struct table_source *table, const struct seen *
 }
 
 /* One that is not as it was: 1 that was told, 0 nothing has happened yet, or -errno. */
-static int show_change(struct show *show, struct table_source *table, uint32_t number)
+static int show_change(struct show *show, const struct source *source, uint32_t number)
 {
+	struct table_source *table = source->table;
 	const struct seen *seen = &table->seen[number];
 	struct slot_change change = {.since = version_of(table, seen)};
 	struct slot slot;
@@ -181,12 +178,13 @@ static int show_change(struct show *show, struct table_source *table, uint32_t n
 								 : "remove";
 	if (change.count > 1)
 		show->merged += change.count - 1;
-	show_slot(show, table, &slot, &change);
-	return 1;
+	err = tell(show, source, &slot, &change);
+	return err ? err : 1;
 }
 
-static int show_changes(struct show *show, struct table_source *table)
+static int show_changes(struct show *show, const struct source *source)
 {
+	const struct table_source *table = source->table;
 	const struct slots *slots = &table->slots;
 	struct shr_slot_info info[SLOTS_MANY];
 	int n = 0, count = 1;
@@ -195,14 +193,14 @@ static int show_changes(struct show *show, struct table_source *table)
 		count = shr_inspect_slots(slots->inspect, slots->index, first, SLOTS_MANY, info);
 		if (count < 0)
 			return count;
-		for (int i = 0; i < count && show->shown < show->request->count; i++) {
+		for (int i = 0; i < count && !show_enough(show); i++) {
 			const struct seen *seen = &table->seen[first + (uint32_t)i];
 			int told;
 
 			if (info[i].generation == seen->generation &&
 			    info[i].sequence == seen->sequence)
 				continue;
-			told = show_change(show, table, first + (uint32_t)i);
+			told = show_change(show, source, first + (uint32_t)i);
 			if (told < 0)
 				return told;
 			n += told;
@@ -211,16 +209,17 @@ static int show_changes(struct show *show, struct table_source *table)
 	return n;
 }
 
-int table_some(struct show *show, struct table_source *table, int now)
+int table_some(struct show *show, struct source *source, int now)
 {
+	struct table_source *table = source->table;
 	int64_t start = now_ns();
 	int n;
 
 	if (table->next < table->slots.status.slots || !show->request->follow)
-		return show_slots(show, table);
+		return show_slots(show, source);
 	if (start < table->due_ns && !now)
 		return 0;
-	n = show_changes(show, table);
+	n = show_changes(show, source);
 	table->due_ns = now_ns();
 	table->due_ns += table->due_ns - start > LOOK_NS ? table->due_ns - start : LOOK_NS;
 	return n;

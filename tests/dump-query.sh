@@ -1,0 +1,245 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# shmring-dump records: what chooses records, and how they are shown.
+# shellcheck disable=SC1003,SC2016
+name=/shmring-dump-query-$$
+dir=$(mktemp -d)
+trap 'rm -rf "$dir" "/dev/shm$name" "/dev/shm$name-2"' EXIT
+trap 'exit 1' INT TERM
+TZ=UTC
+export TZ
+plan=130
+echo 1..$plan
+n=0
+ok() { # description, status
+	n=$((n + 1))
+	if [ "$2" -eq 0 ]; then echo "ok $n - $1"; else echo "not ok $n - $1"; fi
+}
+is() { # description, got, wanted
+	n=$((n + 1))
+	if [ "$2" = "$3" ]; then echo "ok $n - $1"; else
+		echo "not ok $n - $1"
+		printf '%s\n' "$2" | sed 's/^/# got:    /'
+		printf '%s\n' "$3" | sed 's/^/# wanted: /'
+	fi
+}
+dump() { ./shmring-dump "$@" 2>"$dir/err"; }
+status() { ./shmring-dump "$@" >"$dir/out" 2>"$dir/err"; echo $?; }
+does() { printf '%s\n' "$@" | ./dump-query "$name" || exit 1; }
+# The numbers of the orders of which EXPR... are true, or the caret and what it is under.
+ids() {
+	for expression in "$@"; do
+		set -- "$@" -q "$expression"
+		shift
+	done
+	./shmring-dump -o jsonl "$@" records "$name" orders 2>"$dir/err" >"$dir/json" || tail -n 1 "$dir/err"
+	jq -r .sequence "$dir/json" | paste -sd ' ' -
+}
+
+does 'order 1 -1 0.5 0.1 web' \
+	'order 18446744073709551615 -9223372036854775808 9007199254740992 16777216 mail' \
+	'order 9007199254740993 9007199254740993 nan nan dns.eu' \
+	'order 4 4 -inf inf 1234567' \
+	'order 5 0 18446744073709551616 -0.0' \
+	'log first' 'log second line' 'service web 7' 'service mail 9'
+
+# Every one: the expression, and the numbers (#1 ... #5) of the orders that it is true of.
+while IFS=% read -r expression wanted; do
+	is "$expression" "$(ids "$expression")" "$wanted"
+done <<'EOT'
+id == 1%1
+id==0x1%1
+1 == id%1
+id != 1%2 3 4 5
+id < 5%1 4
+id <= 5%1 4 5
+id > 5%2 3
+id >= 5%2 3 5
+id == 18446744073709551615%2
+id == 0xffffffffffffffff%2
+id == -1%
+id > -1%1 2 3 4 5
+delta == -1%1
+delta == 18446744073709551615%
+delta < 0%1 2
+delta == -9223372036854775808%2
+delta < id%1 2 5
+delta == id%3 4
+id == 9007199254740992.0%
+id > 9007199254740992.0%2 3
+delta > 9007199254740992.0%3
+delta >= -9223372036854775808.0%1 2 3 4 5
+delta > -9.3e18%1 2 3 4 5
+delta < -0.5%1 2
+delta > -1.5 and delta < -0.5%1
+delta <= -0.5 and delta >= -1.5%1
+id < 1e999%1 2 3 4 5
+price == 9007199254740992%2
+price == 9007199254740993%
+price < 9007199254740993%1 2 4
+price == id%
+price > id%5
+price < id%1 2 4
+id == price%
+id < price%5
+price == 18446744073709551616.0%5
+price > 18446744073709551615%5
+price != price%3
+price == price%1 2 4 5
+not price < 1%2 3 5
+not price >= 1%1 3 4
+price <= -1e999%4
+ratio == 0.1%1
+ratio > 0.1%2 4
+ratio < 0.1%5
+ratio == 0%5
+ratio == 16777217%
+ratio < 16777217%1 2 5
+levels[0] == -1%1
+levels[1] == 993%3
+levels[1] == 4 or levels[0] == 4%4
+name == "web"%1
+name == 'web'%1
+"web" == name%1
+name != "web"%2 3 4 5
+name < "dns"%4 5
+name == ""%5
+name >= "mail" and name <= "web"%1 2
+name == "1234567"%4
+name ~ "^[0-9]+$"%4
+name ~ "a|e"%1 2 3
+name !~ "a|e"%4 5
+name ~ "dns\.eu"%3
+name ~ "s.e"%3
+name ~ "s\"e"%
+name[0] == "w"%1
+name[6] == "7"%4
+name == "we\x62"%1
+side == "B"%1 2 3 4 5
+id == 1 or id == 4 or id == 5%1 4 5
+id == 1 || id == 4 && delta == 0%1
+(id == 1 || id == 4) && delta == 0%
+not id == 1 and id < 5%4
+not (id == 1 or id == 4)%2 3 5
+! id == 1%2 3 4 5
+not not id == 1%1
+!(!(!(id == 1)))%2 3 4 5
+@sequence > 3%4 5
+@sequence <= 2 and @object == "orders"%1 2
+@type == 4%4
+@type == 65535%2
+@size == 40%1 2 3 4 5
+@size != 40 and id == 1%
+@state == "ready"%1 2 3 4 5
+@member == 1%1 2 3 4 5
+@position > @sequence%2 3 4 5
+@time > 1700000000000000000%1 2 3 4 5
+EOT
+is "several: all of them" "$(ids 'id < 5' 'delta > 0')" "4"
+is "a record that is no text, of a ring without a type" \
+	"$(dump records -q '@bytes ~ "^se.*e$"' "$name" log)" 'log @24 #2: "second line"'
+is "tables" "$(dump records -q 'beats > 7' "$name")" 'services[1] v1: name="mail" beats=9'
+is "and their own numbers" "$(dump records -q '@slot == 0 and @version == 1' "$name")" \
+	'services[0] v1: name="web" beats=7'
+is "a field that several objects have" "$(dump records -q 'name == "web"' "$name" | sed 's/ .*//')" \
+	'orders
+services[0]'
+is "others than ready: what a record has not is not known" \
+	"$(dump records -n 0 "$name"; ./dump-segment make "$name-2" && for q in '@state == "skipped"' \
+	'@bytes ~ "read" or @state == "skipped"' 'not @bytes == "read" and @size > 0'; do
+	dump records -q "$q" "$name-2" plain; done)" \
+'plain @16: skipped, member 1, 100 bytes
+plain @0: "read"
+plain @16: skipped, member 1, 100 bytes
+plain @128: "un\x00read\xff"
+plain @128: "un\x00read\xff"'
+is "bytes behind a zero are matched" "$(dump records -q '@bytes ~ "read.$" and @bytes ~ "^un"' "$name-2" plain)" \
+	'plain @128: "un\x00read\xff"'
+is "what follows a type is @bytes" "$(dump records -q '@bytes ~ "and"' "$name-2" typed | cut -c 1-17)" \
+	'typed @104 type 9'
+is "as many as are asked for, of those" "$(dump records -q 'id != 1' -c 2 "$name" orders | grep -o '#.')" \
+	'#2
+#3'
+
+# Mistakes
+while IFS='|' read -r expression caret sentence; do
+	is "mistake: $expression" "$(status records -q "$expression" "$name"; cat "$dir/err")" \
+"2
+shmring-dump: -q: $sentence
+  $expression
+  $caret"
+done <<'EOT'
+price > |        ^|a name, a number or a string is missing here
+|^|a name, a number or a string is missing here
+id = 1|   ^|equal is ==
+id|  ^|a comparison is missing here: == != < <= > >= ~ !~
+id == 1 id == 2|        ^|and or or is missing here
+(id == 1|        ^|and, or or a ) is missing here
+id == 1)|       ^|and or or is missing here
+id == "1|      ^|a string without an end
+id == 1x|      ^|not a number
+id == 0x|      ^|not a number
+id == 18446744073709551616|      ^|an integer of more than 64 bits
+id == -9223372036854775809|      ^|an integer of more than 64 bits
+id == 1 and $x|            ^|this has no meaning here
+idd == 1|^|no such field
+id == 1 and pricee > 2|            ^|no such field
+id == 1 and beats == 1|            ^|no such field
+@nothing == 1|^|no such field
+levels == 1|^|an array: say which element, as in name[0]
+levels[2] == 1|^|the array has no such element
+id[0] == 1|^|the array has no such element
+id == "x"|   ^|text beside a number
+name == 1|     ^|text beside a number
+id ~ "x"|   ^|only text is matched
+name ~ name|       ^|a regular expression in quotes is missing here
+name ~ "("|       ^|not a regular expression
+EOT
+is "mistake: in the second one" "$(status records -q 'id == 1' -q 'grüß == 2' "$name"; cat "$dir/err")" \
+'2
+shmring-dump: -q: no such field
+  grüß == 2
+  ^'
+is "mistake: after characters of several bytes" "$(status records -q 'name == "grüß" or nome == 1' "$name" orders; tail -n 1 "$dir/err")" \
+'2
+                    ^'
+is "nothing is shown then" "$(cat "$dir/out")" ""
+deep=$(printf '%101s' '' | tr ' ' '(')
+is "mistake: too deep" "$(status records -q "$deep" "$name"; head -n 1 "$dir/err")" \
+'2
+shmring-dump: -q: this is too deep'
+long="id == 1$(printf '%10000s' '' | sed 's/ / or id == 4/g')"
+is "but any number of ors" "$(ids "$long")" "1 4"
+for command in records follow; do
+	is "$command: an object that was not asked for has the field" \
+		"$(status $command -q 'id == 1' "$name" services)" 2
+done
+
+# Nonsense is an error or not, but never a crash
+seed=1
+random() { seed=$(((seed * 1103515245 + 12345) % 2147483648)); echo $((seed / 65536 % $1)); }
+bad=
+i=0
+while [ $i -lt 300 ]; do
+	i=$((i + 1))
+	expression=
+	j=$(random 12)
+	while [ "$j" -gt 0 ]; do
+		j=$((j - 1))
+		set -- id price name levels '[0]' '[99999999999]' '(' ')' '!' not and or '==' '<' '~' '!~' '"a"' '"' \
+			"'" '\' '1' '-' '0x' '1e9' '.' '@time' '@' 'x' '&&' '|' '$' '"(["' ' '
+		shift "$(random $#)"
+		expression="$expression$1 "
+	done
+	./shmring-dump records -q "$expression" "$name" >"$dir/out" 2>"$dir/err"
+	got=$?
+	case $got in
+	0) ;;
+	2) tail -n 1 "$dir/err" | grep -q '^ *^$' || bad="$bad
+$expression:silent" ;;
+	*) bad="$bad
+$expression:$got" ;;
+	esac
+done
+is "nonsense is refused or not, and never a crash" "$bad" ""
+is "the plan" "$n" $((plan - 1))

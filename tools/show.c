@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+/* shmring-dump records and follow: which records are shown, and how. */
+#include "show.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+void show_comma(const struct show *show)
+{
+	if (show->request->style.format == FORMAT_JSON)
+		fputs(show->shown || show->lost ? ",\n" : "[\n", stdout);
+}
+
+int show_enough(const struct show *show)
+{
+	return show->shown >= show->request->count || show_stopped;
+}
+
+/* By their numbers: dropped, or overwritten before they were read. */
+static void text_missing(const struct style *style, const struct source *source,
+			 const struct shr_walk_record *record)
+{
+	fputs(BAD(style), stdout);
+	text_string(stdout, source->object.name);
+	printf(": %" PRIu64 " records are missing, #%" PRIu64 " to #%" PRIu64 "%s\n", record->lost,
+	       record->sequence - record->lost, record->sequence - 1, PLAIN(style));
+}
+
+static void text_of_record(const struct style *style, const struct row *row)
+{
+	const struct shr_walk_record *record = row->record;
+
+	fputs(BOLD(style), stdout);
+	text_string(stdout, row->object->name);
+	printf("%s @%" PRIu64, PLAIN(style), record->position);
+	if (record->sequence)
+		printf(" #%" PRIu64, record->sequence);
+	if (record->time_ns) {
+		putchar(' ');
+		put_time_ns(record->time_ns);
+	}
+	if (record->type)
+		printf(" type %u", record->type);
+	if (record->state >= SHR_STATE_TAKEN || record->deliveries)
+		printf(" %s%s, times %" PRIu64 ", member %" PRIu32 "%s",
+		       record->state == SHR_STATE_LOST ? BAD(style) : "",
+		       record->state == SHR_STATE_READY ? "given back"
+							: name_of_record_state(record->state),
+		       record->deliveries, record->worker, PLAIN(style));
+	if (row->has_payload) {
+		putchar(':');
+		text_record(stdout, style, row->object->schema, record);
+	} else {
+		printf(": %s%s%s, member %u, %" PRIu64 " bytes", BAD(style),
+		       record->state == SHR_STATE_BUSY ? "not committed yet" : "skipped",
+		       PLAIN(style), record->member, record->size);
+	}
+	putchar('\n');
+}
+
+static void show_text(const struct show *show, const struct row *row)
+{
+	const struct style *style = &show->request->style;
+
+	if (row->slot)
+		slot_text(style, row->slots, row->slot, row->change);
+	else
+		text_of_record(style, row);
+}
+
+static void show_as_json(const struct show *show, const struct row *row)
+{
+	show_comma(show);
+	show_json(&show->request->style,
+		  row->slot ? slot_json(row->slots, row->slot, row->change)
+			    : json_record(row->object->name, row->object->schema, row->record));
+}
+
+static int show_row(struct show *show, const struct source *source, const struct row *row)
+{
+	const struct request *request = show->request;
+	int chosen = request->query ? query_test(request->query, source->query, row) : 1;
+
+	if (chosen <= 0)
+		return chosen;
+	if (request->style.format == FORMAT_TEXT)
+		show_text(show, row);
+	else
+		show_as_json(show, row);
+	show->shown++;
+	return 0;
+}
+
+int show_record(struct show *show, struct source *source, const struct shr_walk_record *record)
+{
+	struct shr_walk_record own = *record;
+	struct row row = {
+		.object = &source->object, .record = &own, .has_payload = has_payload(record)};
+	uint64_t before = show->shown;
+	int err;
+
+	show->missing += record->lost;
+	if (record->lost && show->request->style.format == FORMAT_TEXT)
+		text_missing(&show->request->style, source, record);
+	/* JSON tells it with the next record that is shown. */
+	own.lost += source->untold;
+	err = show_row(show, source, &row);
+	source->untold = show->shown == before ? own.lost : 0;
+	return err;
+}
+
+int show_slot(struct show *show, const struct source *source, const struct slots *slots,
+	      const struct slot *slot, const struct slot_change *change)
+{
+	struct shr_walk_record record = slots_record(slots);
+	struct row row = {.object = &source->object,
+			  .record = &record,
+			  .slots = slots,
+			  .slot = slot,
+			  .change = change,
+			  .has_payload = slot->info.generation & 1 && slot->state == SLOT_READY};
+
+	return show_row(show, source, &row);
+}
