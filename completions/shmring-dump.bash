@@ -8,8 +8,8 @@ _shmring_dump_segments() {
 }
 
 _shmring_dump() {
-	local commands='list info schema locks stat blame records follow'
-	local options='-o --output= -n --last= -c --count= -f --from= -q --query= -b --bytes= --fail-on-loss
+	local commands='list info schema locks stat blame check save records follow'
+	local options='-r --read= -o --output= -n --last= -c --count= -f --from= -q --query= -b --bytes= --fail-on-loss
 		--color= -h --help -V --version'
 	local word=${COMP_WORDS[COMP_CWORD]} option words='' i command='' segment='' one
 
@@ -22,7 +22,7 @@ _shmring_dump() {
 	fi
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
-		-o | --output | -n | --last | -c | --count | -f | --from | -b | --bytes | -q | \
+		-r | --read | -o | --output | -n | --last | -c | --count | -f | --from | -b | --bytes | -q | \
 			--query | --color)
 			[[ ${COMP_WORDS[i + 1]} == = ]] && ((i++))
 			((i++))
@@ -35,6 +35,7 @@ _shmring_dump() {
 	-o | --output) words='text json jsonl' ;;
 	-f | --from) words='oldest unread new' ;;
 	--color) words='auto always never' ;;
+	-r | --read) COMPREPLY=($(compgen -f -- "$word")) && return ;;
 	-n | --last | -c | --count | -b | --bytes | -q | --query) return ;;
 	*)
 		if [[ $word == -* ]]; then

@@ -156,13 +156,15 @@ static int save_ring(const struct image *image, uint32_t index, const struct shm
 	struct ring_view view;
 	struct shm_ring ring;
 	uint64_t reclaim = 0;
-	int err = 0;
+	int err = -EAGAIN;
 
 	if (ring_entry_check(entry))
 		return 0;
 	ring_view_make(&view, NULL, entry, image->inspect->layout.header.members);
-	for (int i = 0; i < RING_TRIES && !err; i++) {
+	for (int i = 0; i < RING_TRIES; i++) {
 		err = shr_inspect_ring(image->inspect, index, &status);
+		if (err == -EAGAIN)
+			continue;
 		if (err)
 			break;
 		/* The system calls are in order, and each reads what is there by then. */
@@ -170,7 +172,7 @@ static int save_ring(const struct image *image, uint32_t index, const struct shm
 		if (!err)
 			err = inspect_read(image->inspect, &ring, sizeof(ring), entry->offset);
 		reclaim = ring.reclaim;
-		if (!err && (int64_t)(reclaim - status.tail) <= 0)
+		if (err || (int64_t)(reclaim - status.tail) <= 0)
 			break;
 	}
 	if (err)

@@ -153,6 +153,8 @@ int table_read(const struct table_view *view, uint32_t slot, uint64_t generation
 
 /* table_index.c. The key in @record, or one of @size bytes that is looked for: 0, -EINVAL. */
 void table_key_from(const struct table_geometry *is, const void *record, struct table_key *key);
+/* The hash of one whose text is zero after its end. */
+uint32_t table_key_hash(const struct table_geometry *is, struct table_key *key);
 int table_key_given(const struct shr_table *table, const void *bytes, size_t size,
 		    struct table_key *key);
 /* Its slot, and the generation it had then; -ENOENT. */

@@ -45,6 +45,12 @@ static void key_make(const struct table_geometry *is, const void *bytes, size_t 
 	key_hash(is, key);
 }
 
+uint32_t table_key_hash(const struct table_geometry *is, struct table_key *key)
+{
+	key_hash(is, key);
+	return key->hash;
+}
+
 void table_key_from(const struct table_geometry *is, const void *record, struct table_key *key)
 {
 	key_make(is, (const char *)record + is->key_offset, is->key_size, key);

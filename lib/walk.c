@@ -148,8 +148,11 @@ static int word_at(const struct shr_walk *walk, struct words *words, uint64_t *w
 static int begin_anew(struct shr_walk *walk, uint64_t *start)
 {
 	uint64_t reclaim;
-	int err = ring_number_now(walk, &reclaim, offsetof(struct shm_ring, reclaim));
+	int err;
 
+	/* The reads before must not come after this one. */
+	atomic_thread_fence(memory_order_seq_cst);
+	err = ring_number_now(walk, &reclaim, offsetof(struct shm_ring, reclaim));
 	if (err || (int64_t)(reclaim - *start) <= 0)
 		return err;
 	err = ring_number_now(walk, &walk->at, floor_field(&walk->view));
@@ -180,34 +183,27 @@ static int find_tail(struct shr_walk *walk, struct words *words)
 			walk->at += total;
 			continue;
 		}
-		err = overtaken(walk);
-		if (err < 0)
+		err = begin_anew(walk, &start);
+		if (err < 0 || (!err && !word))
 			return err;
-		if (!err && !word) {
-			err = begin_anew(walk, &start);
-			if (err <= 0)
-				return err;
-		}
 		/* It was cleaned under us, or we saw half a word: look again. */
 		words->have = 0;
 		moved++;
-		if (err) {
-			start = walk->at;
+		if (err)
 			continue;
-		}
 		err = inspect_read_u64(walk->inspect, &word, data_offset(walk, walk->at));
 		if (err)
 			return err;
 		if (word && !ring_record_total(&walk->view, walk->at, word)) {
-			err = overtaken(walk);
-			if (!err)
-				err = begin_anew(walk, &start);
+			err = begin_anew(walk, &start);
 			if (err <= 0)
 				return err ? err : corrupt(walk->at);
 		}
 	}
-	/* The ring moves as fast as this: the tail was here a moment ago. */
-	err = overtaken(walk);
+	/* The ring moves as fast as this: the tail was here a moment ago, or beyond. */
+	err = begin_anew(walk, &start);
+	if (!err && walk->at - start > walk->view.capacity)
+		return corrupt(walk->at);
 	return err < 0 ? err : 0;
 }
 

@@ -49,6 +49,18 @@ static pid_t start(void (*work)(int), int which)
 	return child;
 }
 
+static int is_damage(const struct shr_damage *damage, void *unused)
+{
+	(void)unused;
+	ck_abort_msg("damage %u of %u: %s", damage->code, damage->number, damage->text);
+	return 0;
+}
+
+static void no_damage(struct shr_inspect *inspect)
+{
+	MUST(shr_inspect_check(inspect, is_damage, NULL));
+}
+
 /* --- Rings ------------------------------------------------------------------- */
 
 static const struct kind {
@@ -132,8 +144,11 @@ static uint64_t walk_image(struct shr_inspect *image)
 		if (record.state == SHR_STATE_BUSY || record.state == SHR_STATE_SKIPPED)
 			continue;
 		head = check_payload(record.payload, record.copied);
-		ck_assert_msg(head.producer == 1 || head.producer == 2, "%s: a torn record at %llu",
-			      kind->name, (unsigned long long)record.position);
+		ck_assert_msg(head.producer == 1 || head.producer == 2,
+			      "%s: a torn record at %llu of %llu bytes, state %u, tail %llu",
+			      kind->name, (unsigned long long)record.position,
+			      (unsigned long long)record.size, record.state,
+			      (unsigned long long)status.tail);
 		if (next[head.producer])
 			ck_assert_uint_eq(head.sequence, next[head.producer]);
 		next[head.producer] = head.sequence + 1;
@@ -168,6 +183,8 @@ START_TEST(an_image_of_a_ring_in_use_is_whole)
 		struct shr_inspect *image = image_of(inspect, NULL);
 
 		records += walk_image(image);
+		no_damage(image);
+		no_damage(inspect);
 		shr_inspect_close(image);
 	}
 	*stop = 1;
@@ -310,6 +327,9 @@ START_TEST(an_image_of_a_table_in_use_is_whole)
 			used++;
 		}
 		ck_assert_uint_eq(used + torn + left_out, SLOTS);
+		if (_i != SHR_TABLE_IN_PLACE)
+			no_damage(image);
+		no_damage(inspect);
 		all_left_out += torn + left_out;
 		seen += used;
 		shr_inspect_close(image);

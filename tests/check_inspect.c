@@ -538,14 +538,23 @@ static void reseal(void)
 }
 
 /* All that an inspector can be asked. The errors are whatever they are. */
+static int no_more(const struct shr_damage *damage, void *found)
+{
+	ck_assert_ptr_nonnull(damage->text);
+	return ++*(int *)found == 20;
+}
+
 static int look_at_all(void)
 {
+	int found = 0;
 	struct shr_inspect *inspect = NULL;
 	struct shr_segment_info info;
 	int err = shr_inspect_open(&inspect, name), records = 0;
 
 	if (err)
 		return 0;
+	ck_assert_int_ge(shr_inspect_check(inspect, no_more, &found), -ENOMEM);
+	ck_assert_int_le(found, 20);
 	MUST(shr_inspect_segment(inspect, &info));
 	for (uint32_t i = 1; i <= info.members; i++) {
 		struct shr_member_info member;

@@ -220,8 +220,15 @@ static char *image;
 static size_t image_size;
 
 /* All that can be asked of a table: 1 it opened, 2 and a record was read. */
+static int no_more(const struct shr_damage *damage, void *found)
+{
+	ck_assert_ptr_nonnull(damage->text);
+	return ++*(int *)found == 20;
+}
+
 static int look_at_all(void)
 {
+	int found = 0;
 	struct shr_inspect *inspect = NULL;
 	struct shr_object_info object;
 	struct shr_table_status status;
@@ -231,6 +238,8 @@ static int look_at_all(void)
 
 	if (shr_inspect_open(&inspect, name))
 		return 0;
+	ck_assert_int_ge(shr_inspect_check(inspect, no_more, &found), -ENOMEM);
+	ck_assert_int_le(found, 20);
 	if (!shr_inspect_object(inspect, 0, &object) && object.kind == SHR_OBJECT_TABLE) {
 		uint64_t value;
 

@@ -24,6 +24,7 @@ struct request {
 	int from;      /* SHR_WALK_OLDEST ... */
 	uint64_t last; /* UINT64_MAX: all */
 	uint64_t count;
+	const char *image; /* NULL: a segment that is there */
 	struct query *query; /* NULL: all records */
 	char **objects; /* by name; none: all rings */
 	int object_count;
@@ -35,6 +36,9 @@ int command_schema(const struct shr_inspect *inspect, const struct style *style,
 int command_stat(const struct shr_inspect *inspect, const struct style *style, const char *name);
 int command_blame(const struct shr_inspect *inspect, const struct style *style, const char *name);
 int command_locks(const struct shr_inspect *inspect, const struct style *style, const char *name);
+int command_check(const struct shr_inspect *inspect, const struct style *style, const char *name);
+/* To @file, which must not be there yet. */
+int command_save(const struct shr_inspect *inspect, const char *name, const char *file);
 int command_records(const struct shr_inspect *inspect, const struct request *request,
 		    const char *name);
 

@@ -25,6 +25,10 @@ static const struct {
 	const char *argument; /* NULL: has none */
 	const char *help;     /* lines */
 } table[] = {
+	{'r', "read", "IMAGE",
+	 "look at an image instead of a segment: a FILE that save\n"
+	 "or cp has made, - for standard input, core:FILE, or\n"
+	 "core:FILE#SEGMENT where several are in a core dump"},
 	{'o', "output", "FORMAT", "text (the default), json, or jsonl: one object a line"},
 	{'n', "last", "N",
 	 "records, follow: begin with the newest N of each ring,\n"
@@ -143,6 +147,9 @@ static int take(int option, const char *text, struct request *request)
 	int err = 0;
 
 	switch (option) {
+	case 'r':
+		request->image = text;
+		return 0;
 	case 'o':
 		return take_output(text, &request->style);
 	case 'n':

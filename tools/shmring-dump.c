@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "image.h"
 #include "options.h"
 #include "query.h"
 
@@ -107,25 +108,63 @@ int usage(const char *sentence, const char *argument)
 
 static int run_list(int argc, char **argv, struct request *request)
 {
+	if (request->image)
+		return usage("list is of all segments, not of an image: use info", NULL);
 	return argc ? usage("list takes no argument", argv[0]) : command_list(&request->style);
+}
+
+/*
+ * What a command is about: the image of -r, or the segment that is its first argument,
+ * which is taken away. 0, or the exit status after a message.
+ */
+static int open_segment(struct shr_inspect **inspect, int *argc, char ***argv,
+			const struct request *request, const char **name)
+{
+	int err;
+
+	*name = request->image;
+	if (request->image)
+		return image_open(inspect, request->image);
+	if (!*argc)
+		return usage("which segment", NULL);
+	*name = **argv;
+	++*argv;
+	--*argc;
+	err = shr_inspect_open(inspect, *name);
+	return err ? failed(*name, err) : 0;
 }
 
 static int run_records(int argc, char **argv, struct request *request)
 {
 	struct shr_inspect *inspect = NULL;
-	int err, result;
+	const char *name;
+	int result = open_segment(&inspect, &argc, &argv, request, &name);
 
-	if (!argc)
-		return usage("which segment", NULL);
+	if (result)
+		return result;
 	if (request->from < 0)
 		request->from = request->follow && request->last == UINT64_MAX ? SHR_WALK_NEW
 									       : SHR_WALK_OLDEST;
-	request->objects = argv + 1;
-	request->object_count = argc - 1;
-	err = shr_inspect_open(&inspect, argv[0]);
-	if (err)
-		return failed(argv[0], err);
-	result = command_records(inspect, request, argv[0]);
+	request->objects = argv;
+	request->object_count = argc;
+	result = command_records(inspect, request, name);
+	shr_inspect_close(inspect);
+	return result;
+}
+
+static int run_save(int argc, char **argv, struct request *request)
+{
+	struct shr_inspect *inspect = NULL;
+	const char *name;
+	int result;
+
+	if (argc < 1 + !request->image)
+		return usage("save which segment to which file", NULL);
+	if (argc > 1 + !request->image)
+		return usage("one file at a time, not also", argv[1 + !request->image]);
+	result = open_segment(&inspect, &argc, &argv, request, &name);
+	if (!result)
+		result = command_save(inspect, name, argv[0]);
 	shr_inspect_close(inspect);
 	return result;
 }
@@ -133,6 +172,8 @@ static int run_records(int argc, char **argv, struct request *request)
 static int run_follow(int argc, char **argv, struct request *request)
 {
 	request->follow = 1;
+	if (request->image)
+		return usage("nothing happens any more in an image: use records", NULL);
 	if (request->style.format == FORMAT_JSON)
 		return usage("follow never ends its JSON: use -o jsonl", NULL);
 	return run_records(argc, argv, request);
@@ -163,6 +204,14 @@ static const struct command {
 	 "who holds up a ring or a table: a slow consumer, a record\n"
 	 "not committed, an update that does not end",
 	 command_blame, NULL},
+	{"check", "SEGMENT",
+	 "is anything damaged, or left by the dead for the next\n"
+	 "one to mend; of a segment in use, too",
+	 command_check, NULL},
+	{"save", "SEGMENT FILE",
+	 "an image of it, to look at later: with -r FILE in the\n"
+	 "place of SEGMENT",
+	 NULL, run_save},
 	{"records", "SEGMENT", "the records that are in its rings and tables", NULL, run_records},
 	{"follow", "SEGMENT", "new records as they are committed, and changes of slots", NULL,
 	 run_follow},
@@ -202,16 +251,14 @@ static void help(void)
 static int run_look(const struct command *command, int argc, char **argv, struct request *request)
 {
 	struct shr_inspect *inspect = NULL;
-	int err, result;
+	const char *name;
+	int result;
 
-	if (!argc)
-		return usage("which segment", NULL);
-	if (argc > 1)
-		return usage("one segment at a time, not also", argv[1]);
-	err = shr_inspect_open(&inspect, argv[0]);
-	if (err)
-		return failed(argv[0], err);
-	result = command->look(inspect, &request->style, argv[0]);
+	if (argc > !request->image)
+		return usage("one segment at a time, not also", argv[!request->image]);
+	result = open_segment(&inspect, &argc, &argv, request, &name);
+	if (!result)
+		result = command->look(inspect, &request->style, name);
 	shr_inspect_close(inspect);
 	return result;
 }

@@ -272,6 +272,42 @@ struct shr_blame {
 SHR_API int shr_inspect_blame(const struct shr_inspect *inspect, uint32_t index,
 			      struct shr_blame *blame, size_t most);
 
+/* --- Damage ------------------------------------------------------------------- */
+
+#define SHR_DAMAGE_OBJECT 1   /* what the directory says of an object is impossible */
+#define SHR_DAMAGE_POSITION 2 /* positions of a ring that exclude each other */
+#define SHR_DAMAGE_RECORD 3   /* a record that is impossible, or missing below the tail */
+#define SHR_DAMAGE_ZERO 4     /* bytes of a ring that should be zero */
+#define SHR_DAMAGE_OWNER 5    /* a lock or place whose words are impossible */
+#define SHR_DAMAGE_LOST 6     /* a mutex that is given up: who uses it makes it anew */
+#define SHR_DAMAGE_INDEX 7    /* a slot that its key does not lead to */
+/* What a death has left: no damage, and the next one to come mends it. */
+#define SHR_DAMAGE_TORN 8 /* a record: repaired by who begins its next update */
+#define SHR_DAMAGE_LEFT 9 /* a lock, a place, a record not committed */
+
+struct shr_damage {
+	uint32_t code;	   /* SHR_DAMAGE_*, or another of a later version: damage */
+	uint32_t object;   /* its index */
+	uint32_t number;   /* of the slot, mutex or cursor */
+	uint32_t reserved;
+	uint64_t position; /* in a ring */
+	const char *text;  /* a sentence, until @each returns; untrusted names are in it */
+};
+
+/*
+ * Look at all that a segment or an image is made of, and call @each for each damage, until
+ * it returns something else than 0. A segment may be in use: what is told is not the work of
+ * processes that keep to the protocol. (A ring's content between two records, a single
+ * producer's beyond its tail, and what is in records cannot be checked.)
+ *
+ * Progress: never waits; reads each word, each slot and its key.
+ * Returns:  0, what @each last returned, or -ENODATA truncated, -ENOMEM
+ * Since:    0.1
+ */
+SHR_API int shr_inspect_check(const struct shr_inspect *inspect,
+			      int (*each)(const struct shr_damage *damage, void *argument),
+			      void *argument);
+
 /* --- Walking over the records of a ring ------------------------------------- */
 
 /* Where a walk starts. */
