@@ -1,0 +1,205 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# shmring: segments made, used, saved, mended and removed from a shell.
+# shellcheck disable=SC2016
+name=/shmring-operate-$$
+dir=$(mktemp -d)
+started=
+end_all() {
+	for pid in $started; do kill -9 "$pid" 2>/dev/null; done
+	rm -rf "$dir" "/dev/shm$name" "/dev/shm$name"-*
+}
+trap end_all EXIT
+trap 'exit 1' INT TERM
+plan=40
+echo 1..$plan
+n=0
+ok() { # description, status
+	n=$((n + 1))
+	if [ "$2" -eq 0 ]; then echo "ok $n - $1"; else
+		echo "not ok $n - $1"
+		sed 's/^/# /' "$dir/err"
+	fi
+}
+is() { # description, got, wanted
+	n=$((n + 1))
+	if [ "$2" = "$3" ]; then echo "ok $n - $1"; else
+		echo "not ok $n - $1"
+		printf '%s\n' "$2" | sed 's/^/# got:    /'
+		printf '%s\n' "$3" | sed 's/^/# wanted: /'
+	fi
+}
+limit='timeout 60'
+run() { $limit ./shmring "$@" 2>"$dir/err"; }
+dump() { $limit ./shmring-dump "$@" 2>>"$dir/err"; }
+# Exit status, and what was said
+fails() { $limit ./shmring "$@" >"$dir/out" 2>"$dir/err"; echo $?; cat "$dir/err"; }
+soon() { # a shell condition comes true within 10 s
+	i=0
+	while ! eval "$1"; do
+		i=$((i + 1))
+		[ $i -gt 1000 ] && return 1
+		sleep 0.01
+	done
+}
+# What a record is, without where it lies and who wrote it
+essence() { jq -Sc 'del(.position,.member,.version,.generation,.state,.slot)'; }
+
+# --- create
+./dump-segment make "$name-src" || exit 1
+dump -o json schema "$name-src" >"$dir/all.json"
+run create "$name" --ring=plain,capacity=4k,max_record=1000,history=1k \
+	--ring="typed,capacity=64k,single_producer,schema=$dir/all.json" \
+	--ring=jobs,mode=queue,time,at_most_once --ring=log,mode=overwrite,cursors=3,capacity=4k \
+	--ring=many,cursors=4,no_default,sequence --ring=drops,drop_newest,capacity=256 \
+	--table="t,slots=5,mode=in-place,key=text,schema=$dir/all.json" \
+	--table=blocks,slots=3,record_size=24 --members=7 --mode=0640
+ok "create makes rings and tables of all kinds" $?
+is "with their options" "$(dump -o json info "$name" | jq -c '[.slots, (.objects[] |
+	[.name, .ring.mode // .table.mode, (.ring // .table | .capacity // .slots)])]')" \
+	'[7,["plain","stream","4096"],["typed","stream","65536"],["jobs","queue","1048576"],["log","overwrite","4096"],["many","stream","1048576"],["drops","stream","256"],["t","in-place",5],["blocks","atomic",3]]'
+is "and permissions" "$(stat -c %a "/dev/shm$name")" 640
+is "the schema is the one of the file" \
+	"$(dump -o json schema "$name" | jq -c '.objects[] | select(.name=="typed" or .name=="t").schema')" \
+	"$(jq -c '.objects[0].schema, .objects[0].schema' "$dir/all.json")"
+is "never over another segment" "$(fails create "$name" --ring=r)" "1
+shmring: $name: $name exists already"
+no() { # description, options of create, sentence
+	is "create refuses $1" "$(fails create "$name-no" "$2")" "2
+shmring: $3; see shmring --help"
+}
+no "a key that it does not know" --ring=r,size=4k "r: size is not known"
+no "a key without its value" --ring=r,capacity "capacity of r takes a value"
+no "a value where there is none" --ring=r,time=1 "time of r takes no value"
+no "a number that is none" --ring=r,capacity=4x "r: capacity=4x is no number with k, M, G or nothing behind it, or too large"
+no "a mode that is none" --table=t,mode=queue "t: mode=queue is none of atomic, in-place, counters"
+no "what the library refuses" --ring=r,capacity=5000 "capacity 5000 of ring r: it must be a power of two from 256 to 2^40"
+no "a segment of nothing" --members=3 "create: which --ring or --table"
+is "and nothing was made" "$(ls "/dev/shm$name-no" 2>/dev/null)" ""
+bad=
+schema() { # what, jq program, sentence
+	jq ".objects[0].schema | $2" "$dir/all.json" >"$dir/bad.json"
+	got=$(fails create "$name-no" --ring="r,schema=$dir/bad.json")
+	[ "$got" = "7
+shmring: r: schema $dir/bad.json: $3" ] || bad="$bad $1: $got"
+}
+schema kind '.fields[0].type="u128"' "type u128 is not known: char, i8, u8, i16, u16, i32, u32, i64, u64, f32, f64"
+schema overlap '.fields[1].offset=4' "member i64 at 4 overlaps the one before it, which ends at 8"
+schema gap '.fields[1].offset=16' "no member describes the bytes 8 to 16 before member i64"
+schema end '.size=90' "member odd ends at 96, behind the struct of 90 bytes"
+schema size '.size=100' "the members have 96 bytes, and size is 100"
+schema hash '.hash="0"' "hash is 0, and that of these members is 2c8595044f22d630"
+schema twice '.fields[1].name="u64"' "two members are named u64"
+schema key '.fields[1].bits=3' "a member of the schema has bits, which is not known"
+schema key '.align=8' "the schema has align, which is not known"
+schema name '.name=""' "name of 0 bytes: it has 1 to 63, and no zero byte"
+schema count '.fields[4].count=0' "count is not a number from 1 to 2^32 - 1"
+schema array '.fields={}' "fields is no array of 1 to 64 members"
+schema type '.version="7"' "version is not a number from 0 to 2^32 - 1"
+schema align '.fields=[{name:"a",type:"u8",offset:0},{name:"b",type:"u32",offset:1}] | .size=5' \
+	"member b at 1 is not at a multiple of its size, 4"
+is "a schema that cannot be is refused with a sentence" "$bad" ""
+
+# --- send and recv
+is "lines are records, empty ones too" \
+	"$(printf 'one\ntwo\n\nlast' | run send "$name" plain && run recv --no-wait --raw "$name" plain)" \
+	"$(printf 'one\ntwo\n\nlast')"
+printf 'a\nb\0c\0' | run send --null --type=65535 "$name" plain
+is "or what zero bytes end; with a type" "$(run recv -W "$name" plain | sed 's/@[0-9]*/@N/')" \
+	'plain @N type 65535: "a\nb"
+plain @N type 65535: "c"'
+is "what was received is gone" "$(run recv -W "$name" plain)" ""
+dump -o jsonl records "$name-src" typed >"$dir/typed"
+run send -j "$name" typed <"$dir/typed"
+ok "send -j takes what shmring-dump prints" $?
+is "and it comes out the same, as JSON" "$(dump -o jsonl records "$name" typed)" "$(cat "$dir/typed")"
+is "recv shows it as shmring-dump does" "$(run recv -n 2 "$name" typed)" "$(dump records "$name-src" typed)"
+is "a record of a queue is received by one" \
+	"$(printf '1\n2\n3\n' | run send "$name" jobs
+	run recv -n 1 --raw "$name" jobs; run recv -W -o jsonl "$name" jobs | jq -c '[.bytes,.state,.deliveries]')" \
+	'1
+["2","taken","1"]
+["3","taken","1"]'
+seq 1000 | run send --no-wait "$name" plain
+sent=$(sed -n 's/.* and \([0-9]*\) sent$/\1/p' "$dir/err")
+is "what finds the ring full is dropped with --no-wait, and told" "$(cat "$dir/err")" \
+	"shmring: $((1000 - sent)) records were dropped, because the ring was full, and $sent sent"
+is "without it waits until there is room" \
+	"$( (seq 1001 3000 | run send "$name" plain) & run recv -n $((sent + 2000)) --raw "$name" plain | md5sum; wait)" \
+	"$( (seq "$sent"; seq 1001 3000) | md5sum)"
+seq 100 | run send "$name" drops
+sent=$(sed -n 's/.* and \([0-9]*\) sent$/\1/p' "$dir/err")
+is "a ring that drops says how many" "$(cat "$dir/err"; dump -o json info "$name" | jq -r '.objects[5].ring.dropped')" \
+	"shmring: $((100 - sent)) records were dropped, because the ring was full, and $sent sent
+$((100 - sent))"
+is "a cursor of one's own" \
+	"$(seq 3 | run send "$name" many; run recv --raw --cursor=mine --create -n 2 "$name" many
+	run recv --raw -W --cursor=mine "$name" many)" "$(seq 3)"
+is "a flight recorder is received by a cursor" \
+	"$(seq 3 | run send "$name" log; run recv --raw -W --cursor=mine --create "$name" log)" "$(seq 3)"
+not() { # description, status and sentence, input, arguments of send
+	what=$1 want=$2 input=$3
+	shift 3
+	is "send refuses $what" "$(printf '%s\n' "$input" | fails send "$@")" "$want"
+}
+not "text for records with a type" "7
+shmring: typed has records of struct all: send JSON, with -j" text "$name" typed
+not "what is no JSON" "7
+shmring: line 1: no JSON: '[' or '{' expected near 'text'" text -j "$name" typed
+bad=
+line() { # jq program, sentence
+	got=$(head -n 1 "$dir/typed" | jq -c "$1" | fails send -j "$name" typed)
+	[ "$got" = "7
+shmring: line 1: $2" ] || bad="$bad $1: $got"
+}
+line 'del(.fields.i64)' "it has no i64"
+line '.fields.more=1' "it has 15 fields, and struct all has not all of them"
+line '.fields.u8=256' "the value of u8 does not fit its type, u8"
+line '.fields.i8=-129' "the value of i8 does not fit its type, i8"
+line '.fields.u32=4294967296' "the value of u32 does not fit its type, u32"
+line '.fields.u32=1.5' "the value of u32 does not fit its type, u32"
+line '.fields.u64="18446744073709551616"' "the value of u64 does not fit its type, u64"
+line '.fields.i64="-9223372036854775809"' "the value of i64 does not fit its type, i64"
+line '.fields.i64="1 "' "the value of i64 does not fit its type, i64"
+line '.fields.f64="nan"' "the value of f64 does not fit its type, f64"
+line '.fields.f32=1e39' "the value of f32 does not fit its type, f32"
+line '.fields.u16=[1]' "the value of u16 does not fit its type, u16 array"
+line '.fields.text="12345678901234567"' "the value of text does not fit its type, char array"
+line '.fields.text="a\u0000b"' "the value of text does not fit its type, char array"
+line '.fields.odd.hex="1b5"' "the value of odd does not fit its type, char array"
+line '.fields.odd.hex="1g"' "the value of odd does not fit its type, char array"
+line '.size=97' "it has 96 bytes, and its size is said to be 97"
+line '.type=65536' "type is not a number from 0 to 65535"
+line 'del(.fields)' "it has no fields, and the records are of struct all"
+line '.not_shown="5"' "it has not all of a record"
+line '.change="update"' "it is a change that shmring-dump follow printed, not a record"
+line '.v=2' "v is not 1: another version printed it"
+is "each value that does not fit is refused with a sentence" "$bad" ""
+is "and nothing of them was sent" "$(run recv -W "$name" typed)" ""
+is "a line that is longer than a record" "$(head -c 1001 /dev/zero | tr '\0' x | fails send "$name" plain)" \
+	"1
+shmring: $name: line 1: a record of 1001 bytes is over the ring's largest, 1000"
+echo kept | run send "$name" plain
+./shmring recv -W "$name" plain >/dev/full 2>"$dir/err"
+is "what cannot be written" "$?$(cat "$dir/err")" "1shmring: cannot write: No space left on device"
+is "is not released" "$(run recv -W "$name" plain | sed 's/@[0-9]*/@N/')" \
+	'plain @N delivered again: "kept"'
+seq 5 | run send "$name" plain
+$limit ./shmring recv --raw "$name" plain 2>"$dir/err" | head -n 1 >"$dir/out"
+is "recv ends without a word when nobody reads it" "$(cat "$dir/out" "$dir/err")" 1
+run recv -W "$name" plain >/dev/null
+run recv --raw "$name" plain >"$dir/out" &
+recv=$!
+started="$started $recv"
+echo late | run send "$name" plain
+soon '[ -s "$dir/out" ]'
+ok "recv waits for what comes" $?
+rm -f "/dev/shm$name"
+wait $recv
+ok "and ends when the segment is gone" $?
+is "no such segment" "$(fails recv "$name-no")" "3
+shmring: $name-no: cannot open /dev/shm$name-no: No such file or directory"
+is "a foreign file" "$(fails send file:./shmring-dump </dev/null | head -n 1)" 5
+is "unknown command" "$(fails frobnicate)" "2
+shmring: unknown command frobnicate; see shmring --help"
+is "the plan" "$n" $((plan - 1))
