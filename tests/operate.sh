@@ -11,7 +11,7 @@ end_all() {
 }
 trap end_all EXIT
 trap 'exit 1' INT TERM
-plan=40
+plan=53
 echo 1..$plan
 n=0
 ok() { # description, status
@@ -194,9 +194,80 @@ started="$started $recv"
 echo late | run send "$name" plain
 soon '[ -s "$dir/out" ]'
 ok "recv waits for what comes" $?
-rm -f "/dev/shm$name"
+./shmring rm "$name"
 wait $recv
 ok "and ends when the segment is gone" $?
+is "rm removes what is there, and tells what is not" "$(run create "$name" --ring=r; fails rm "$name-no" "$name")$(ls "/dev/shm$name" 2>/dev/null)" "3
+shmring: $name-no: cannot open /dev/shm$name-no: No such file or directory"
+
+# --- load
+cat >"$dir/kinds.json" <<'END'
+{"name": "kinds", "version": 1, "size": 72, "fields": [
+	{"name": "f64", "type": "f64", "offset": 0}, {"name": "f64s", "type": "f64", "offset": 8, "count": 2},
+	{"name": "i64", "type": "i64", "offset": 24, "unit": "ns", "help": "since then"},
+	{"name": "u64s", "type": "u64", "offset": 32, "count": 1},
+	{"name": "f32s", "type": "f32", "offset": 40, "count": 2}, {"name": "i32s", "type": "i32", "offset": 48, "count": 2},
+	{"name": "u32", "type": "u32", "offset": 56}, {"name": "i16s", "type": "i16", "offset": 60, "count": 2},
+	{"name": "u16", "type": "u16", "offset": 64}, {"name": "i8s", "type": "i8", "offset": 66, "count": 2},
+	{"name": "u8", "type": "u8", "offset": 68}, {"name": "char", "type": "char", "offset": 69},
+	{"name": "chars", "type": "char", "offset": 70, "count": 2}]}
+END
+cat >"$dir/kinds" <<'END'
+{"fields":{"f64":-0.0,"f64s":[4.9406564584124654e-324,1.7976931348623157e+308],"i64":"-1","u64s":["18446744073709551615"],"f32s":[0.10000000149011612,3.4028234663852886e+38],"i32s":[-2147483648,2147483647],"u32":4294967295,"i16s":[-32768,32767],"u16":65535,"i8s":[-128,127],"u8":255,"char":"x","chars":"ab"},"type":65535}
+{"fields":{"f64":"-Infinity","f64s":["NaN","Infinity"],"i64":"9223372036854775807","u64s":["0"],"f32s":["NaN","-Infinity"],"i32s":[0,1],"u32":0,"i16s":[0,-1],"u16":0,"i8s":[0,-1],"u8":0,"char":{"hex":"ff"},"chars":{"hex":"80"}},"bytes":{"hex":"00ff"}}
+{"fields":{"f64":0.30000000000000004,"f64s":[0,1],"i64":"0","u64s":["1"],"f32s":[1,2],"i32s":[0,1],"u32":0,"i16s":[0,1],"u16":0,"i8s":[0,1],"u8":0,"char":"","chars":""},"bytes":"a\u0000b"}
+{"fields":{"f64":1,"f64s":[0,1],"i64":"0"},"cut_short":true,"size":32,"type":3}
+END
+make_kinds() {
+	run create "$1" --ring="typed,schema=$dir/kinds.json,capacity=4k" --ring=plain,capacity=4k \
+		--ring=jobs,mode=queue,capacity=4k --table="t,schema=$dir/kinds.json,slots=9,key=i64" \
+		--table=blocks,record_size=12,slots=3,mode=in-place
+}
+make_kinds "$name" && make_kinds "$name-2"
+run send -j "$name" typed <"$dir/kinds"
+ok "records of each kind of member" $?
+printf 'text\n\n\377\200\n' | run send "$name" plain
+printf 'a\nb\0' | run send -0 -t 77 "$name" plain
+seq 3 | run send "$name" jobs
+run recv -n 1 --raw "$name" jobs >/dev/null
+head -n 3 "$dir/kinds" | jq -c '.object="t" | del(.bytes,.type)' | fails load "$name" >"$dir/loaded"
+printf '%s\n' '{"object":"blocks","bytes":{"hex":"0001ff"}}' '{"object":"blocks","bytes":"123456789012"}' |
+	fails load "$name" - >>"$dir/loaded"
+is "tables are loaded, too" "$(cat "$dir/loaded")" "0
+shmring: 3 records were loaded
+0
+shmring: 2 records were loaded"
+dump -o jsonl records "$name" >"$dir/saved"
+is "what shmring-dump has saved is loaded" "$(fails load "$name-2" "$dir/saved")" "0
+shmring: 1 records of queues were done or lost: passed over
+shmring: 15 records were loaded"
+is "and is the same" "$(dump -o jsonl records "$name-2" | essence)" \
+	"$(grep -v '"state":"done"' "$dir/saved" | essence)"
+tail -c 8192 "/dev/shm$name" >"$dir/tables" # the last two objects, but for the start of the first
+tail -c 8192 "/dev/shm$name-2" >"$dir/tables-2"
+is "the memory of tables is the same" \
+	"$(cmp "$dir/tables" "$dir/tables-2"; grep -ac 123456789012 "$dir/tables-2")" 1
+is "the payloads of rings are the same bytes" \
+	"$(run recv -W -0 "$name-2" typed | od -tx1; run recv -W -0 "$name-2" plain | od -tx1)" \
+	"$(run recv -W -0 "$name" typed | od -tx1; run recv -W -0 "$name" plain | od -tx1)"
+cannot() { # description, line, status and sentence
+	is "load refuses $1" "$(printf '%s\n' "$2" | fails load --no-wait "$name-2" | sed '$d')" "$3"
+}
+cannot "an object that is not there" '{"object":"o","bytes":"a"}' "3
+shmring: line 1: the segment has no object named o"
+cannot "no object" '{"bytes":"a"}' "7
+shmring: line 1: it names no object"
+cannot "a record that is too long for a slot" '{"object":"blocks","bytes":"1234567890123"}' "7
+shmring: line 1: blocks: a record of 13 bytes is over its 12"
+cannot "a key that is there" "$(grep '"object":"t"' "$dir/saved" | head -n 1)" "1
+shmring: line 1: t: the key is there already, in slot 0"
+cannot "not a record that was torn, but tells" '{"v":1,"object":"blocks","slot":1,"state":"torn"}' "1
+shmring: line 1: it has not all of a record, or tells of a loss: passed over"
+is "load does not wait for ever with --no-wait" \
+	"$(yes '{"object":"plain","bytes":"0123456789012345678901234567890123456789"}' | head -n 100 |
+	fails load --no-wait "$name-2" | sed 's/[0-9][0-9]*/N/')" "N
+shmring: line N: plain is full
+shmring: N records were loaded"
 is "no such segment" "$(fails recv "$name-no")" "3
 shmring: $name-no: cannot open /dev/shm$name-no: No such file or directory"
 is "a foreign file" "$(fails send file:./shmring-dump </dev/null | head -n 1)" 5

@@ -97,6 +97,8 @@ int sink_put(struct sink *sink, const void *payload, size_t size, uint16_t type,
 {
 	int err;
 
+	if (sink->table && size > shr_table_record_size(sink->table))
+		return -EMSGSIZE;
 	if (sink->table)
 		return shr_table_insert(sink->table, payload, size, NULL);
 	err = shr_producer_set_type(sink->producer, type);

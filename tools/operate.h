@@ -40,7 +40,7 @@ struct command {
 	int (*run)(const struct command *command, int argc, char **argv);
 };
 
-extern const struct command command_create, command_send, command_recv;
+extern const struct command command_create, command_send, command_recv, command_load, command_rm;
 
 /*
  * Take the options of @command, and have @least to @most arguments left at argv[optind]:
@@ -127,7 +127,8 @@ int sink_open(struct sink *sink, const struct shr_inspect *inspect, struct shr_s
 void sink_close(struct sink *sink);
 /*
  * Put a record in. With @wait until there is room, or a signal comes: -EINTR.
- * -ENOBUFS: it was dropped, and the ring has counted it. -EAGAIN: full.
+ * -ENOBUFS: it was dropped, and the ring has counted it. -EAGAIN: full. -EMSGSIZE also:
+ * over a record of the table.
  */
 int sink_put(struct sink *sink, const void *payload, size_t size, uint16_t type, int wait);
 

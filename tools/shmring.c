@@ -14,7 +14,8 @@
 #define OPTIONS_MAX 16 /* rows of a command */
 #define HELP_COLUMN 26
 
-static const struct command *const commands[] = {&command_create, &command_send, &command_recv};
+static const struct command *const commands[] = {&command_create, &command_send, &command_recv,
+						 &command_load, &command_rm};
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
