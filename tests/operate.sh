@@ -11,7 +11,7 @@ end_all() {
 }
 trap end_all EXIT
 trap 'exit 1' INT TERM
-plan=53
+plan=73
 echo 1..$plan
 n=0
 ok() { # description, status
@@ -44,6 +44,7 @@ soon() { # a shell condition comes true within 10 s
 }
 # What a record is, without where it lies and who wrote it
 essence() { jq -Sc 'del(.position,.member,.version,.generation,.state,.slot)'; }
+unnumbered() { essence | jq -c 'del(.sequence)'; }
 
 # --- create
 ./dump-segment make "$name-src" || exit 1
@@ -268,6 +269,70 @@ is "load does not wait for ever with --no-wait" \
 	fails load --no-wait "$name-2" | sed 's/[0-9][0-9]*/N/')" "N
 shmring: line N: plain is full
 shmring: N records were loaded"
+# --- restore
+rm -f "/dev/shm$name"
+run create "$name" --ring="typed,schema=$dir/kinds.json,capacity=4k" --ring=many,cursors=5,capacity=4k \
+	--ring=jobs,mode=queue,capacity=4k,sequence --ring=log,mode=overwrite,cursors=2,capacity=1k,time \
+	--ring=full,capacity=256,single_producer,max_record=32 --table="t,schema=$dir/kinds.json,slots=9,key=i64" \
+	--table=blocks,record_size=12,slots=300,mode=in-place --members=5
+run send -j "$name" typed <"$dir/kinds"
+run recv -n 1 --raw "$name" typed >"$dir/out"
+seq 6 | run send "$name" many
+run recv --cursor=a --create -n 2 --raw "$name" many >"$dir/out"
+run recv --cursor=b --create -n 5 --raw "$name" many >"$dir/out"
+run recv --cursor=c --create --raw -W "$name" many >"$dir/out"
+run recv -n 4 --raw "$name" many >"$dir/out"
+seq 5 | run send -t 9 "$name" jobs
+run recv -n 2 --raw "$name" jobs >"$dir/out"
+seq 200 | run send "$name" log
+seq 100 | run send --no-wait "$name" full
+run recv -n 3 --raw "$name" full >"$dir/out"
+seq 1000 1100 | run send --no-wait "$name" full
+head -n 3 "$dir/kinds" | jq -c '.object="t" | del(.bytes,.type)' | run load "$name"
+seq 280 | jq -c '{object: "blocks", bytes: "\(.)"}' | run load "$name"
+cp "/dev/shm$name" "$dir/image"
+got=$(fails restore "$name-3" "$dir/image")
+unread=$(( $(dump -o jsonl records -f unread "$name" | grep -c '"state":"ready"') + $(dump records "$name" log | wc -l) ))
+unread=$((unread - $(dump records -f unread "$name" log | wc -l) - 283))
+is "an image is restored" "$got" "0
+shmring: $unread records of rings and 283 of tables restored"
+is "restore leaves nothing beside it" "$(find /dev/shm -name '*restore*')" ""
+for object in typed many jobs full t blocks; do
+	is "unread records of $object are there" "$(dump -o jsonl records "$name-3" $object | unnumbered)" \
+		"$(dump -o jsonl records -f unread "$name" $object | grep '"ready"' | unnumbered)"
+done
+is "all of a flight recorder" "$(dump -o jsonl records "$name-3" log | jq -r .bytes)" \
+	"$(dump -o jsonl records "$name" log | jq -r .bytes)"
+for cursor in a b c; do
+	is "cursor $cursor goes on at its place" "$(run recv -W --raw --cursor=$cursor "$name-3" many)" \
+		"$(run recv -W --raw --cursor=$cursor "$name" many)"
+done
+is "and the default one" "$(run recv -W --raw "$name-3" many)" "$(seq 5 6)"
+is "the objects are the same" "$(dump -o json schema "$name-3" | jq .objects)" "$(dump -o json schema "$name" | jq .objects)"
+shape='[.slots, (.objects[] | [.name, .kind, .count, (.ring, .table | objects | [.mode, .capacity,
+	.max_record, .history, .cursor_places, .single_producer, .slots, .key, .record_size])])]'
+is "and their options" "$(dump -o json info "$name-3" | jq -c "$shape")" "$(dump -o json info "$name" | jq -c "$shape")"
+is "restore never replaces a segment" "$(fails restore "$name-3" "$dir/image")" \
+	"1
+shmring: /dev/shm$name-3 is there already: restore makes new segments only"
+head -c 9000 "$dir/image" >"$dir/cut"
+is "nothing is made of a truncated image" "$(fails restore "$name-4" "$dir/cut" | head -n 1)" 6
+is "or of a file of another kind" "$(fails restore "$name-4" ./shmring | head -n 1)" 5
+is "nothing at all" "$(find /dev/shm -name '*restore*' -o -name "${name#/}-4")" ""
+bad=
+./dump-segment make "$name-5"
+i=0
+while [ $i -lt 60 ]; do
+	i=$((i + 1))
+	./dump-segment damage "$name-5" $i "$dir/bad"
+	rm -f "/dev/shm$name-6"
+	timeout 20 ./shmring restore "$name-6" "$dir/bad" >"$dir/out" 2>&1
+	got=$?
+	case $got in 0 | 1 | 2 | 5 | 6 | 7) ;; *) bad="$bad $i:$got" ;; esac
+	if [ $got = 0 ]; then dump info "$name-6" >"$dir/out" || bad="$bad $i:info"; fi
+	[ $got = 0 ] || [ ! -e "/dev/shm$name-6" ] || bad="$bad $i:left"
+done
+is "damaged images are restored or refused, never a crash" "$bad" ""
 is "no such segment" "$(fails recv "$name-no")" "3
 shmring: $name-no: cannot open /dev/shm$name-no: No such file or directory"
 is "a foreign file" "$(fails send file:./shmring-dump </dev/null | head -n 1)" 5

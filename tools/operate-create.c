@@ -220,17 +220,6 @@ static int take_table(struct create *create, char *words)
 	return result;
 }
 
-static int take_perms(const char *text, uint32_t *perms)
-{
-	char *end;
-	unsigned long value = strtoul(text, &end, 8);
-
-	if (*text < '0' || *text > '7' || *end || !value || value > 07777)
-		return operate_usage("%s are no permissions: octal digits, as of chmod", text);
-	*perms = (uint32_t)value;
-	return 0;
-}
-
 static int take(void *request, int letter, const char *argument)
 {
 	struct create *create = request;
@@ -246,7 +235,7 @@ static int take(void *request, int letter, const char *argument)
 		create->how.members = (uint32_t)number;
 		return 0;
 	case 'M':
-		return take_perms(argument, &create->how.perms);
+		return operate_perms(argument, &create->how.perms);
 	}
 	if (create->count == SHR_OBJECTS_MAX)
 		return operate_usage("more than %d rings and tables", SHR_OBJECTS_MAX);

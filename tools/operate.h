@@ -40,7 +40,8 @@ struct command {
 	int (*run)(const struct command *command, int argc, char **argv);
 };
 
-extern const struct command command_create, command_send, command_recv, command_load, command_rm;
+extern const struct command command_create, command_send, command_recv, command_load, command_rm,
+	command_restore;
 
 /*
  * Take the options of @command, and have @least to @most arguments left at argv[optind]:
@@ -60,6 +61,9 @@ int operate_no_memory(void);
 
 /* A number of decimal digits; with @scale k, M or G (of 1,024) may follow. 0, or -EINVAL. */
 int operate_number(const char *text, int scale, uint64_t most, uint64_t *number);
+
+/* Permissions in octal digits: 0, or the exit status, told. */
+int operate_perms(const char *text, uint32_t *perms);
 
 /* SIGINT and SIGTERM set it. */
 extern volatile sig_atomic_t operate_stopped;

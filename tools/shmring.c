@@ -14,8 +14,8 @@
 #define OPTIONS_MAX 16 /* rows of a command */
 #define HELP_COLUMN 26
 
-static const struct command *const commands[] = {&command_create, &command_send, &command_recv,
-						 &command_load, &command_rm};
+static const struct command *const commands[] = {&command_create, &command_send,    &command_recv,
+						 &command_load,   &command_restore, &command_rm};
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
@@ -133,6 +133,17 @@ int operate_number(const char *text, int scale, uint64_t most, uint64_t *number)
 	if (errno || end[letter ? 1 : 0] || value > most)
 		return -EINVAL;
 	*number = value;
+	return 0;
+}
+
+int operate_perms(const char *text, uint32_t *perms)
+{
+	char *end;
+	unsigned long value = strtoul(text, &end, 8);
+
+	if (*text < '0' || *text > '7' || *end || !value || value > 07777)
+		return operate_usage("%s are no permissions: octal digits, as of chmod", text);
+	*perms = (uint32_t)value;
 	return 0;
 }
 
