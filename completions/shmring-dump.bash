@@ -9,7 +9,7 @@ _shmring_dump_segments() {
 
 _shmring_dump() {
 	local commands='list info schema locks stat blame check save records follow'
-	local options='-r --read= -o --output= -n --last= -c --count= -f --from= -q --query= -b --bytes= --fail-on-loss
+	local options='-r --read= -o --output= -n --last= -c --count= -f --from= -q --query= -b --bytes= -i --interval= -l --lines --fail-on-loss
 		--color= -h --help -V --version'
 	local word=${COMP_WORDS[COMP_CWORD]} option words='' i command='' segment='' one
 
@@ -22,7 +22,7 @@ _shmring_dump() {
 	fi
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
-		-r | --read | -o | --output | -n | --last | -c | --count | -f | --from | -b | --bytes | -q | \
+		-r | --read | -i | --interval | -o | --output | -n | --last | -c | --count | -f | --from | -b | --bytes | -q | \
 			--query | --color)
 			[[ ${COMP_WORDS[i + 1]} == = ]] && ((i++))
 			((i++))
@@ -32,11 +32,11 @@ _shmring_dump() {
 		esac
 	done
 	case $option in
-	-o | --output) words='text json jsonl' ;;
+	-o | --output) words='text json jsonl openmetrics prometheus' ;;
 	-f | --from) words='oldest unread new' ;;
 	--color) words='auto always never' ;;
 	-r | --read) COMPREPLY=($(compgen -f -- "$word")) && return ;;
-	-n | --last | -c | --count | -b | --bytes | -q | --query) return ;;
+	-n | --last | -c | --count | -b | --bytes | -i | --interval | -q | --query) return ;;
 	*)
 		if [[ $word == -* ]]; then
 			words=$options

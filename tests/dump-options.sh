@@ -71,7 +71,8 @@ for option in output from color; do
 		"$(sed -n "s/^	.*--$option=.*:(\(.*\))'.*/\1/p" "$zsh" | tr ' ' '\n' | sort)" "$values"
 	bad=
 	for value in $values; do
-		./shmring-dump --$option="$value" records "$name" 2>"$dir/err"
+		case $value in openmetrics | prometheus) command=stat ;; *) command=records ;; esac
+		./shmring-dump --$option="$value" $command "$name" >/dev/null 2>"$dir/err"
 		[ $? = 3 ] || bad="$bad $value" # no such segment: else all is well
 		sed -n "/^\.It .*-$option /,/^\.It/p" "$man" | grep -q "^\.Cm $value" || bad="$bad man:$value"
 	done

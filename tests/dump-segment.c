@@ -3,6 +3,7 @@
  * Segments for tests/dump.sh to look at.
  *
  *	dump-segment make NAME            one with every type and odd contents
+ *	dump-segment odd NAME             counters whose names are made to spoil a format
  *	dump-segment hold NAME            another member: reserves, and waits for a kill
  *	dump-segment damage NAME N FILE   copy it to FILE with damage number N
  *	dump-segment pour NAME            commit and read records until killed
@@ -112,6 +113,51 @@ static void make(const char *name)
 	must(shr_segment_detach(segment), "detach");
 }
 
+/* Names, units and help that a format has to escape, to tell apart, or to do without. */
+struct odd {
+	char key[40];
+	uint64_t number[14];
+};
+
+static void odd(const char *name)
+{
+#define ODD(i, name, unit, help)                                                                   \
+	{name, (uint32_t)offsetof(struct odd, number[i]), 0, SHR_KIND_U64, 0, unit, help}
+	static const struct shr_field fields[] = {
+		{"key", 0, 40, SHR_KIND_CHAR, 0, NULL, NULL},
+		ODD(0, "x} 1\nup 0\n# EOF\n", "times", "a\nb \\ \"c\" \x1b[2J \xff"),
+		ODD(1, "aa.bb", NULL, NULL),
+		ODD(2, "aa-bb", NULL, NULL),
+		ODD(3, "AA_BB", NULL, NULL),
+		ODD(4, "n_total", NULL, "n"),
+		ODD(5, "n_created", NULL, "n"),
+		ODD(6, "n_sum", NULL, "n"),
+		ODD(7, "lost_bytes", "bytes", "n"),
+		ODD(8, "busy", "ns", "n"),
+		ODD(9, "\xff\xfe", "\xc3\xa4\"{}", "n"),
+		ODD(10, "aa.bb", NULL, "twice"),
+		ODD(11, "n", "total", "n"),
+		ODD(12, "_", "", ""),
+		ODD(13, "9", "9", "9"),
+	};
+	static struct shr_schema schema = {sizeof(schema), sizeof(fields[0]), "odd{\n\"}", 1,
+					   sizeof(struct odd), 15, 0, fields};
+	struct shr_table_options options = {.struct_size = sizeof(options),
+					    .mode = SHR_TABLE_COUNTERS,
+					    .slots = 3,
+					    .schema = &schema,
+					    .key = "key"};
+	struct odd record = {.key = "k\"\\\n\x1b[2J\xff{}=,# "};
+	struct shr_table *table = NULL;
+
+	for (int i = 0; i < 14; i++)
+		record.number[i] = (uint64_t)i + 1;
+	record.number[8] = UINT64_C(12345678901234567890);
+	must(shr_table_open(&table, name, "+>", &options, NULL), "open");
+	must(shr_table_insert(table, &record, sizeof(record), NULL), "insert");
+	must(shr_table_close(table), "close");
+}
+
 static void hold(const char *name)
 {
 	struct shr_segment_options options = {.struct_size = sizeof(options), .role = "holder"};
@@ -202,6 +248,8 @@ int main(int argc, char **argv)
 {
 	if (argc == 3 && !strcmp(argv[1], "make"))
 		make(argv[2]);
+	else if (argc == 3 && !strcmp(argv[1], "odd"))
+		odd(argv[2]);
 	else if (argc == 3 && !strcmp(argv[1], "hold"))
 		hold(argv[2]);
 	else if (argc == 3 && !strcmp(argv[1], "pour"))

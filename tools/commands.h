@@ -16,15 +16,19 @@ enum {
 
 struct query;
 
-/* What records and follow are asked for. */
+/* What records, follow, stat and top are asked for. */
 struct request {
 	struct style style;
+	uint64_t interval_ns; /* stat, top: between looks; 0: not given */
+	int lines;	      /* stat: one for each counter */
+	int once;	      /* top: one screen as text */
 	int follow;
 	int fail_on_loss;
 	int from;      /* SHR_WALK_OLDEST ... */
 	uint64_t last; /* UINT64_MAX: all */
 	uint64_t count;
 	const char *image; /* NULL: a segment that is there */
+	struct shr_inspect *opened; /* stat: that image */
 	struct query *query; /* NULL: all records */
 	char **objects; /* by name; none: all rings */
 	int object_count;
@@ -33,7 +37,10 @@ struct request {
 int command_list(const struct style *style);
 int command_info(const struct shr_inspect *inspect, const struct style *style, const char *name);
 int command_schema(const struct shr_inspect *inspect, const struct style *style, const char *name);
-int command_stat(const struct shr_inspect *inspect, const struct style *style, const char *name);
+/* @count segments of @names; none: all. */
+int command_stat(const struct request *request, int count, char **names);
+/* The same as metrics, in one of the two formats that monitoring systems read. */
+int command_metrics(const struct request *request, int count, char **names);
 int command_blame(const struct shr_inspect *inspect, const struct style *style, const char *name);
 int command_locks(const struct shr_inspect *inspect, const struct style *style, const char *name);
 int command_check(const struct shr_inspect *inspect, const struct style *style, const char *name);

@@ -10,7 +10,13 @@
 
 #include <shmring/shmring.h>
 
-enum format { FORMAT_TEXT, FORMAT_JSON, FORMAT_JSONL };
+enum format {
+	FORMAT_TEXT,
+	FORMAT_JSON,
+	FORMAT_JSONL,
+	FORMAT_OPENMETRICS, /* stat only, and the next */
+	FORMAT_PROMETHEUS,
+};
 
 struct style {
 	enum format format;
@@ -45,6 +51,10 @@ void text_counters(FILE *out, const struct shr_schema *schema, uint32_t key_fiel
 /* Such a line; @index: of an array's element, else -1. */
 struct value;
 void text_counter(FILE *out, const struct shr_field *field, int index, struct value value);
+/* Its parts: the number, the name, and the unit, name and what it means. */
+void text_counter_value(FILE *out, const struct shr_field *field, struct value value);
+void text_counter_name(FILE *out, const struct shr_field *field, int index);
+void text_counter_meaning(FILE *out, const struct shr_field *field, int index);
 
 /* Has it a payload to be shown? */
 static inline int has_payload(const struct shr_walk_record *record)

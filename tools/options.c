@@ -29,11 +29,15 @@ static const struct {
 	 "look at an image instead of a segment: a FILE that save\n"
 	 "or cp has made, - for standard input, core:FILE, or\n"
 	 "core:FILE#SEGMENT where several are in a core dump"},
-	{'o', "output", "FORMAT", "text (the default), json, or jsonl: one object a line"},
+	{'o', "output", "FORMAT",
+	 "text (the default), json, or jsonl: one object a line;\n"
+	 "stat: openmetrics or prometheus (text format 0.0.4), too"},
 	{'n', "last", "N",
 	 "records, follow: begin with the newest N of each ring,\n"
 	 "the last N used slots of each table"},
-	{'c', "count", "N", "records, follow: end after N records or changes"},
+	{'c', "count", "N",
+	 "records, follow: end after N records or changes; stat -i:\n"
+	 "after N looks"},
 	{'f', "from", "WHERE",
 	 "begin at the oldest record there is, at the first that\n"
 	 "is unread, or with new ones; follow: new, else oldest"},
@@ -41,6 +45,8 @@ static const struct {
 	 "records, follow: only those of which EXPR is true, such\n"
 	 "as 'price > 99.5 and name ~ \"^A\"'; several: all of them"},
 	{'b', "bytes", "N", "text: show at most N bytes of what has no type (256)"},
+	{'i', "interval", "SEC", "stat: again every SEC seconds, with rates"},
+	{'l', "lines", NULL, "stat: one line for each counter"},
 	{OPTION_FAIL_ON_LOSS, "fail-on-loss", NULL,
 	 "exit 8 if records were used again before they were shown,\n"
 	 "or changes of a slot were told with a later one"},
@@ -84,6 +90,18 @@ static int take_number(const char *text, uint64_t *number)
 	return errno || *end ? usage("not a number", text) : 0;
 }
 
+/* Seconds, with a point or without. */
+static int take_interval(const char *text, uint64_t *ns)
+{
+	char *end;
+	double seconds = strtod(text, &end);
+
+	if (*text < '0' || *text > '9' || *end || !(seconds >= 0.01 && seconds <= 86400))
+		return usage("not a number of seconds from 0.01 to 86400", text);
+	*ns = (uint64_t)(seconds * 1e9);
+	return 0;
+}
+
 /* Which of @words, which end with NULL, @text is: its index, or -1. */
 static int which(const char *text, const char *const *words)
 {
@@ -95,8 +113,12 @@ static int which(const char *text, const char *const *words)
 
 static int take_output(const char *text, struct style *style)
 {
-	static const char *const formats[] = {
-		[FORMAT_TEXT] = "text", [FORMAT_JSON] = "json", [FORMAT_JSONL] = "jsonl", NULL};
+	static const char *const formats[] = {[FORMAT_TEXT] = "text",
+					      [FORMAT_JSON] = "json",
+					      [FORMAT_JSONL] = "jsonl",
+					      [FORMAT_OPENMETRICS] = "openmetrics",
+					      [FORMAT_PROMETHEUS] = "prometheus",
+					      NULL};
 	int format = which(text, formats);
 
 	if (format < 0)
@@ -163,6 +185,11 @@ static int take(int option, const char *text, struct request *request)
 		if (!err)
 			request->style.bytes = number < SIZE_MAX ? (size_t)number : SIZE_MAX;
 		return err;
+	case 'i':
+		return take_interval(text, &request->interval_ns);
+	case 'l':
+		request->lines = 1;
+		return 0;
 	case 'q':
 		return take_query(text, request);
 	case OPTION_FAIL_ON_LOSS:

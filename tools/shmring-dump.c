@@ -152,6 +152,26 @@ static int run_records(int argc, char **argv, struct request *request)
 	return result;
 }
 
+/* Of any number of segments, again and again. */
+static int run_stat(int argc, char **argv, struct request *request)
+{
+	enum format format = request->style.format;
+	char *image = (char *)(uintptr_t)request->image;
+	int result;
+
+	if (request->interval_ns && format != FORMAT_TEXT && format != FORMAT_JSONL)
+		return usage("stat -i shows text or jsonl", NULL);
+	if (!image)
+		return command_stat(request, argc, argv);
+	if (argc)
+		return usage("one segment at a time, not also", argv[0]);
+	result = image_open(&request->opened, image);
+	if (!result)
+		result = command_stat(request, 1, &image);
+	shr_inspect_close(request->opened);
+	return result;
+}
+
 static int run_save(int argc, char **argv, struct request *request)
 {
 	struct shr_inspect *inspect = NULL;
@@ -199,7 +219,10 @@ static const struct command {
 	 "mutexes, and locks of tables, that are held or whose\n"
 	 "holder died, and by whom",
 	 command_locks, NULL},
-	{"stat", "SEGMENT", "its counters, with units and what they mean", command_stat, NULL},
+	{"stat", "[SEGMENT]...",
+	 "counters, with units and what they mean; of all segments\n"
+	 "if none is named",
+	 NULL, run_stat},
 	{"blame", "SEGMENT",
 	 "who holds up a ring or a table: a slow consumer, a record\n"
 	 "not committed, an update that does not end",
@@ -265,6 +288,8 @@ static int run_look(const struct command *command, int argc, char **argv, struct
 
 static int run(const char *name, int argc, char **argv, struct request *request)
 {
+	if (request->style.format > FORMAT_JSONL && strcmp(name, "stat"))
+		return usage("only stat has that output format", NULL);
 	for (size_t i = 0; i < COMMAND_COUNT; i++) {
 		const struct command *command = &commands[i];
 

@@ -197,24 +197,41 @@ void text_labels(FILE *out, const struct style *style, const struct shr_schema *
 	}
 }
 
-void text_counter(FILE *out, const struct shr_field *field, int index, struct value value)
+void text_counter_value(FILE *out, const struct shr_field *field, struct value value)
 {
-	int width = field->unit ? text_width(field->unit) : 0;
-
 	if (field->kind == SHR_KIND_I32 || field->kind == SHR_KIND_I64)
-		fprintf(out, "  %20" PRId64 " ", value.i);
+		fprintf(out, "%20" PRId64, value.i);
 	else
-		fprintf(out, "  %20" PRIu64 " ", value.u);
-	text_string(out, field->unit ? field->unit : "");
-	fprintf(out, "%*s ", width < 8 ? 8 - width : 0, "");
+		fprintf(out, "%20" PRIu64, value.u);
+}
+
+void text_counter_name(FILE *out, const struct shr_field *field, int index)
+{
 	text_string(out, field->name);
 	if (index >= 0)
 		fprintf(out, "[%d]", index);
+}
+
+void text_counter_meaning(FILE *out, const struct shr_field *field, int index)
+{
+	int width = field->unit ? text_width(field->unit) : 0;
+
+	text_string(out, field->unit ? field->unit : "");
+	fprintf(out, "%*s ", width < 8 ? 8 - width : 0, "");
+	text_counter_name(out, field, index);
 	if (field->help) {
 		fputs(": ", out);
 		text_string(out, field->help);
 	}
 	fputc('\n', out);
+}
+
+void text_counter(FILE *out, const struct shr_field *field, int index, struct value value)
+{
+	fputs("  ", out);
+	text_counter_value(out, field, value);
+	fputc(' ', out);
+	text_counter_meaning(out, field, index);
 }
 
 void text_counters(FILE *out, const struct shr_schema *schema, uint32_t key_field,
