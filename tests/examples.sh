@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# The README's two programs, run as the README says.
+# The README's two programs, run as the README says, and the one in C++.
 name=/shmring-examples-$$
 trap 'rm -f "/dev/shm$name" "/dev/shm$name-map"' EXIT
-echo 1..11
+echo 1..13
 n=0
 case_is() { # description, got, wanted
 	n=$((n + 1))
@@ -23,6 +23,14 @@ case_is "the consumer prints what it wrote" "$(./minimal-consumer $name 2>&1; ec
 2: 22.5 in the kitchen
 0"
 case_is "each record once" "$(./minimal-consumer $name 2>&1; echo $?)" 0
+case_is "the C++ one does both" "$(./minimal-cxx $name 2>&1; echo $?)" \
+	"0: 20.5 in the kitchen
+1: 21.5 in the kitchen
+2: 22.5 in the kitchen
+0"
+./minimal-producer $name
+case_is "and reads what C wrote, before its own" "$(./minimal-cxx $name | cut -c1-8 | tr '\n' ' ')" \
+	"0: 20.5  1: 21.5  2: 22.5  0: 20.5  1: 21.5  2: 22.5  "
 truncate -s 100 "/dev/shm$name"
 case_is "a truncated segment is an error with a sentence" \
 	"$(./minimal-consumer $name 2>&1; echo $?)" \
