@@ -464,6 +464,14 @@ static void moves()
 	taken = producer<reading>(moved, ec);
 	CHECK("an assignment closes what was there", taken && !ec);
 
+	taken.close(ec);
+	{
+		producer<reading> scoped(moved, ec);
+		CHECK("one that is closed leaves its role", scoped && !ec);
+	}
+	taken = producer<reading>(moved, ec);
+	CHECK("so does the end of a scope", taken && !ec);
+
 	cursor<reading> cursor(moved, ec);
 	record<reading> record = cursor.try_next(ec);
 	shmring::cursor<reading> elsewhere = std::move(cursor);
@@ -543,7 +551,7 @@ static void untyped()
 	std::vector<uint16_t> numbers = {1, 2, 3};
 	std::array<char, 2> letters = {{'a', 'b'}};
 
-	producer.write("text", ec);
+	CHECK("written at once", producer.try_write("text", ec) && !ec);
 	producer.write(std::string("a\0b", 3), ec);
 	producer.write(numbers, ec);
 	producer.write(letters, ec);
@@ -692,8 +700,14 @@ static void queues()
 	shmring::ring<> text(fresh(), "+>", ring_options(0, SHR_RING_QUEUE), ec);
 	shmring::producer<>(text, ec).write("sweep", ec);
 	shmring::worker<> untyped(text, ec);
-	CHECK("a job of bytes", untyped.take(ec).info().str() == "sweep" && !ec);
-	CHECK("given back at the end of the expression", untyped.take(ec).info().deliveries() == 2);
+	CHECK("a job of bytes", untyped.take_for(seconds(10), ec).info().str() == "sweep" && !ec);
+	CHECK("given back at the end of the expression",
+	      untyped.take_for(seconds(10), ec).info().deliveries() == 2);
+	shmring::job<> again = untyped.take_for(seconds(10), ec);
+	again = shmring::job<>(untyped.try_take(ec));
+	CHECK("nothing else was there", !again && !ec);
+	CHECK("and an assignment gives back what was there",
+	      untyped.take_for(seconds(10), ec).info().deliveries() == 4 && !ec);
 	munmap(const_cast<uint32_t *>(state), 4096);
 }
 
@@ -833,6 +847,8 @@ static void keys()
 	CHECK("nor taken for a negative one", ec == std::errc::invalid_argument);
 	table.find(-5000000000LL, ec);
 	CHECK("nor a negative one", ec == std::errc::invalid_argument);
+	table.find(-3000000000LL, ec);
+	CHECK("nor one whose low bits are a number", ec == std::errc::invalid_argument);
 	table.find("1", ec);
 	CHECK("nor text", ec == std::errc::invalid_argument);
 
