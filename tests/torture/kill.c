@@ -28,7 +28,7 @@
 #ifdef SHR_KILL_POINTS
 #define STRIDE 1
 #else
-#define STRIDE 60
+#define STRIDE 120
 #endif
 #define DEADLINE() shr_deadline_ns(20000000000)
 

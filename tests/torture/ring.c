@@ -21,7 +21,7 @@
 #ifdef SHR_KILL_POINTS
 #define STRIDE 1
 #else
-#define STRIDE 1000
+#define STRIDE 2000
 #endif
 
 /* --- Calls ------------------------------------------------------------------------- */
