@@ -9,7 +9,7 @@ _shmring_dump_segments() {
 
 _shmring_dump() {
 	local commands='list info schema locks stat blame check save records follow'
-	local options='-r --read= -o --output= -n --last= -c --count= -f --from= -q --query= -b --bytes= -i --interval= -l --lines --fail-on-loss
+	local options='-r --read= -o --output= -n --last= -c --count= -f --from= -q --query= -b --bytes= -i --interval= -l --lines --fail-on-loss options='-o -F --fields= -g --group= -k --groups=
 		--color= -h --help -V --version'
 	local word=${COMP_WORDS[COMP_CWORD]} option words='' i command='' segment='' one
 
@@ -23,7 +23,8 @@ _shmring_dump() {
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
 		-r | --read | -i | --interval | -o | --output | -n | --last | -c | --count | -f | --from | -b | --bytes | -q | \
-			--query | --color)
+			--query | --color) -F --fields -g --group -k --groups
+		-o | --output | -n | --last | -c | --count | -f | --from | -b | --bytes | -q | \
 			[[ ${COMP_WORDS[i + 1]} == = ]] && ((i++))
 			((i++))
 			;;
@@ -37,6 +38,8 @@ _shmring_dump() {
 	--color) words='auto always never' ;;
 	-r | --read) COMPREPLY=($(compgen -f -- "$word")) && return ;;
 	-n | --last | -c | --count | -b | --bytes | -i | --interval | -q | --query) return ;;
+	-n | --last | -c | --count | -b | --bytes | -q | --query | -F | --fields | \
+		-g | --group | -k | --groups) return ;;
 	*)
 		if [[ $word == -* ]]; then
 			words=$options

@@ -8,7 +8,7 @@ trap 'rm -rf "$dir" "/dev/shm$name" "/dev/shm$name-2"' EXIT
 trap 'exit 1' INT TERM
 TZ=UTC
 export TZ
-plan=130
+plan=148
 echo 1..$plan
 n=0
 ok() { # description, status
@@ -214,6 +214,88 @@ for command in records follow; do
 	is "$command: an object that was not asked for has the field" \
 		"$(status $command -q 'id == 1' "$name" services)" 2
 done
+
+# Fields
+is "a name that none has is a mistake" "$(status records -F name,id,levels[1],nothing,@type "$name"; cat "$dir/err")" \
+'2
+shmring-dump: -F: no such field
+  name,id,levels[1],nothing,@type
+                    ^'
+is "only these fields" "$(dump records -F name,id,levels[1],levels,beats,@type "$name" | sed 's/ #\([0-9]\) .*: / #\1: /')" \
+'orders @0 #1: name="web" id=1 levels[1]=1 levels=[-1,1] @type=1
+orders @64 #2: name="mail" id=18446744073709551615 levels[1]=615 levels=[0,615] @type=65535
+orders @128 #3: name="dns.eu" id=9007199254740993 levels[1]=993 levels=[1,993] @type=1
+orders @192 #4: name="1234567" id=4 levels[1]=4 levels=[4,4] @type=4
+orders @256 #5: name="" id=5 levels[1]=5 levels=[0,5] @type=5
+log @0 #1: @type=0
+log @24 #2: @type=0
+services[0] v1: name="web" beats=7
+services[1] v1: name="mail" beats=9'
+dump -o jsonl records -F price,@sequence,ratio,name[0],@bytes -q 'id != 18446744073709551615' -c 2 \
+	"$name" orders >"$dir/json"
+is "in JSON" "$(jq -c .fields "$dir/json")" \
+'{"price":0.5,"@sequence":"1","ratio":0.10000000149011612,"name[0]":"w","@bytes":""}
+{"price":"NaN","@sequence":"3","ratio":"NaN","name[0]":"d","@bytes":""}'
+is "an element that there is not" "$(status records -F 'levels[2]' "$name" orders; tail -n 2 "$dir/err")" \
+'2
+  levels[2]
+  ^'
+is "not a name" "$(status records -F 'id, name' "$name"; cat "$dir/err")" \
+'2
+shmring-dump: -F: not the name of a field
+  id, name
+     ^'
+is "the fields of records that have no contents" "$(dump records -F @size,@bytes "$name-2" plain | sed -n '1,2p')" \
+'plain @0: @size=4 @bytes="read"
+plain @16: skipped, member 1, 100 bytes'
+
+# Groups
+does 'orders 10 59'
+is "records by a value" "$(dump records -g name "$name" orders)" \
+'        18  "mail"
+        17  "dns"
+        17  "web"
+         1  ""
+         1  "1234567"
+         1  "dns.eu"'
+is "of several objects" "$(dump records -g name -q 'name != "mail"' -k 2 "$name")" \
+'        18  "web"
+        17  "dns"'
+is "the most frequent ones" "$(dump records -g side -k 1 "$name")" '        50  "S"'
+is "an array" "$(dump records -g levels -k 2 "$name")" \
+'        50  [0,0]
+         1  [-1,1]'
+is "an element" "$(dump records -g 'levels[0]' "$name")" \
+'        52  0
+         1  -1
+         1  1
+         1  4'
+is "those that have no value" "$(dump records -g @bytes "$name-2" plain)" \
+'         1  ""
+         1  "read"
+         1  "un\x00read\xff"
+         1  none'
+dump -o json records -g id -k 2 "$name" >"$dir/json"
+is "in JSON" "$(jq -c . "$dir/json")" \
+'[{"v":1,"field":"id","value":"1","records":"1"},{"v":1,"field":"id","value":"10","records":"1"}]'
+dump -o jsonl records -g name "$name" services >"$dir/json"
+is "in JSON lines" "$(jq -c . "$dir/json")" \
+'{"v":1,"field":"name","value":"mail","records":"1"}
+{"v":1,"field":"name","value":"web","records":"1"}'
+is "not of two" "$(status records -g id,name "$name"; tail -n 1 "$dir/err")" \
+'2
+     ^'
+is "as many as are asked for" "$(dump records -g side -c 3 "$name")" '         3  "B"'
+is "none" "$(dump records -g name -q 'id == 77' "$name"; dump -o json records -g name -q 'id == 77' "$name")" '[]'
+
+rm "/dev/shm$name-2"
+./dump-segment pour "$name-2" &
+pour=$!
+until [ -e "/dev/shm$name-2" ]; do sleep 0.01; done
+dump follow -f oldest -g @position -k 0 -c 70000 "$name-2"
+kill $pour
+is "there are only so many" "$(head -n 1 "$dir/err")" \
+"shmring-dump: -g: only the first 65536 values are told apart; 4464 records have others"
 
 # Nonsense is an error or not, but never a crash
 seed=1

@@ -14,6 +14,7 @@ enum {
 	EXIT_LOSS = 8,
 };
 
+struct fields;
 struct query;
 
 /* What records, follow, stat and top are asked for. */
@@ -29,7 +30,10 @@ struct request {
 	uint64_t count;
 	const char *image; /* NULL: a segment that is there */
 	struct shr_inspect *opened; /* stat: that image */
-	struct query *query; /* NULL: all records */
+	struct query *query;   /* NULL: all records */
+	struct fields *fields; /* NULL: all of them */
+	struct fields *group;  /* count by this one; NULL: show records */
+	uint64_t groups;       /* values of it that are shown */
 	char **objects; /* by name; none: all rings */
 	int object_count;
 };

@@ -41,6 +41,10 @@ int text_width(const char *string);
 void text_record(FILE *out, const struct style *style, const struct shr_schema *schema,
 		 const struct shr_walk_record *record);
 
+/* The value of a field, and of one element of it. */
+void text_field_value(FILE *out, const struct shr_field *field, const void *payload);
+void text_value(FILE *out, const struct shr_field *field, const void *payload, uint32_t index);
+
 /* What has no type. */
 void text_hex(FILE *out, const struct style *style, const struct shr_walk_record *record);
 /* Of a table of counters: what says which, in a line, and each counter in one of its own. */
@@ -65,11 +69,12 @@ static inline int has_payload(const struct shr_walk_record *record)
 /* json.c: values of JSON; NULL only without memory. */
 json_t *json_bytes(const void *bytes, size_t size); /* a string, or {"hex": ...} */
 json_t *json_u64(uint64_t value);		    /* a string */
-json_t *json_record(const char *object, const struct shr_schema *schema,
-		    const struct shr_walk_record *record);
+/* What is known of a record, without what is in it. */
+json_t *json_record(const char *object, const struct shr_walk_record *record);
 /* What is in @record, and its type, to @object. */
 void json_payload(json_t *object, const struct shr_schema *schema,
 		  const struct shr_walk_record *record);
+json_t *json_value(const struct shr_field *field, const void *payload, uint32_t index);
 json_t *json_field(const struct shr_field *field, const void *payload);
 json_t *json_schema(const struct shr_schema *schema, uint64_t hash);
 /* Set @key of @object, whatever bytes @key has. */

@@ -66,7 +66,7 @@ void json_put_bytes(json_t *object, const char *key, const char *string)
 	json_put(object, key, json_bytes(string, strlen(string)));
 }
 
-static json_t *json_value(const struct shr_field *field, const void *payload, uint32_t index)
+json_t *json_value(const struct shr_field *field, const void *payload, uint32_t index)
 {
 	struct value value = field_value(field, payload, index);
 	char byte;
@@ -137,8 +137,7 @@ void json_payload(json_t *json, const struct shr_schema *schema,
 		json_put(json, "not_shown", json_u64(record->size - record->copied));
 }
 
-json_t *json_record(const char *object, const struct shr_schema *schema,
-		    const struct shr_walk_record *record)
+json_t *json_record(const char *object, const struct shr_walk_record *record)
 {
 	json_t *json = json_object();
 
@@ -159,8 +158,6 @@ json_t *json_record(const char *object, const struct shr_schema *schema,
 		json_put(json, "deliveries", json_u64(record->deliveries));
 		json_put(json, "worker", json_integer(record->worker));
 	}
-	if (has_payload(record))
-		json_payload(json, schema, record);
 	return json;
 }
 

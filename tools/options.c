@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fields.h"
 #include "query.h"
 
 #define HELP_COLUMN 23
@@ -44,6 +45,13 @@ static const struct {
 	{'q', "query", "EXPR",
 	 "records, follow: only those of which EXPR is true, such\n"
 	 "as 'price > 99.5 and name ~ \"^A\"'; several: all of them"},
+	{'F', "fields", "NAME,...",
+	 "records, follow: show only these fields, such as price,\n"
+	 "levels[1], @type"},
+	{'g', "group", "NAME",
+	 "records, follow: at the end a line for each value of\n"
+	 "this field with how many records had it"},
+	{'k', "groups", "N", "of these, only the N most frequent"},
 	{'b', "bytes", "N", "text: show at most N bytes of what has no type (256)"},
 	{'i', "interval", "SEC", "stat: again every SEC seconds, with rates"},
 	{'l', "lines", NULL, "stat: one line for each counter"},
@@ -153,10 +161,8 @@ static int take_color(const char *text, struct style *style)
 	return 0;
 }
 
-static int take_query(const char *text, struct request *request)
+static int status_of(int err)
 {
-	int err = query_add(&request->query, text);
-
 	if (err != -ENOMEM)
 		return err ? EXIT_USAGE : 0;
 	fputs("shmring-dump: out of memory\n", stderr);
@@ -190,8 +196,14 @@ static int take(int option, const char *text, struct request *request)
 	case 'l':
 		request->lines = 1;
 		return 0;
+	case 'F':
+		return status_of(fields_parse(&request->fields, 'F', text, SIZE_MAX));
+	case 'g':
+		return status_of(fields_parse(&request->group, 'g', text, 1));
+	case 'k':
+		return take_number(text, &request->groups);
 	case 'q':
-		return take_query(text, request);
+		return status_of(query_add(&request->query, text));
 	case OPTION_FAIL_ON_LOSS:
 		request->fail_on_loss = 1;
 		return 0;
@@ -208,8 +220,11 @@ static int take(int option, const char *text, struct request *request)
 
 void options_default(struct request *request)
 {
-	*request = (struct request){
-		.style = {.bytes = 256}, .from = -1, .last = UINT64_MAX, .count = UINT64_MAX};
+	*request = (struct request){.style = {.bytes = 256},
+				    .from = -1,
+				    .last = UINT64_MAX,
+				    .count = UINT64_MAX,
+				    .groups = UINT64_MAX};
 	take_color("auto", &request->style);
 }
 

@@ -80,7 +80,7 @@ static int wrong(struct parser *parser, size_t at, const char *sentence)
 {
 	if (!parser->err) {
 		parser->err = -EINVAL;
-		parser->mistake = (struct mistake){parser->query->count, at, sentence};
+		parser->mistake = (struct mistake){'q', parser->text, 0, at, sentence};
 	}
 	return parser->err;
 }
@@ -398,7 +398,7 @@ int query_add(struct query **query, const char *text)
 	if (!parser.err && parser.token != TOKEN_END)
 		wrong(&parser, parser.at, "and or or is missing here");
 	if (parser.err == -EINVAL)
-		query_tell(*query, &parser.mistake);
+		mistake_tell(&parser.mistake);
 	(*query)->count += !parser.err;
 	return parser.err;
 }
@@ -418,18 +418,6 @@ void query_free(struct query *query)
 	}
 	free(query->expressions);
 	free(query);
-}
-
-void query_tell(const struct query *query, const struct mistake *mistake)
-{
-	const char *text = query->expressions[mistake->expression].text;
-	char *before = strndup(text, mistake->at);
-
-	fflush(stdout);
-	fprintf(stderr, "shmring-dump: -q: %s\n  ", mistake->sentence);
-	text_string(stderr, text);
-	fprintf(stderr, "\n%*s\n", 3 + (before ? text_width(before) : 0), "^");
-	free(before);
 }
 
 /* --- For an object ----------------------------------------------------------- */
@@ -494,9 +482,9 @@ int query_bind(const struct query *query, const struct shr_object_info *object,
 
 		if (!sentence)
 			continue;
-		if (!mistake->sentence || i > mistake->expression ||
-		    (i == mistake->expression && at > mistake->at))
-			*mistake = (struct mistake){i, at, sentence};
+		if (!mistake->sentence || i > mistake->order ||
+		    (i == mistake->order && at > mistake->at))
+			*mistake = (struct mistake){'q', expression->text, i, at, sentence};
 		free(own);
 		return -EINVAL;
 	}

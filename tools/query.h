@@ -27,13 +27,6 @@ struct query; /* any number of expressions */
 int query_add(struct query **query, const char *text);
 void query_free(struct query *query);
 
-/* Where in which expression something is wrong. */
-struct mistake {
-	size_t expression;
-	size_t at;
-	const char *sentence; /* NULL: nothing */
-};
-
 /*
  * What the names mean for records of @object: *@columns, for query_test(), to be freed.
  *
@@ -42,9 +35,6 @@ struct mistake {
  */
 int query_bind(const struct query *query, const struct shr_object_info *object,
 	       struct column **columns, struct mistake *mistake);
-
-/* Print it, with a caret under the place. */
-void query_tell(const struct query *query, const struct mistake *mistake);
 
 /* 1: all expressions are true of @row; 0: not; -ENOMEM. */
 int query_test(const struct query *query, const struct column *columns, const struct row *row);

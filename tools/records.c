@@ -36,6 +36,11 @@ static void tell_loss(struct show *show, struct source *source)
 
 	if (!lost)
 		return;
+	source->lost += lost;
+	if (show->group) {
+		show->lost += lost; /* and told at the end */
+		return;
+	}
 	if (style->format == FORMAT_TEXT) {
 		fputs(BAD(style), stdout);
 		text_string(stdout, source->object.name);
@@ -50,7 +55,6 @@ static void tell_loss(struct show *show, struct source *source)
 		json_put(json, "lost_bytes", json_u64(lost));
 		show_json(style, json);
 	}
-	source->lost += lost;
 	show->lost += lost;
 }
 
@@ -85,6 +89,45 @@ static int skip_to_last(struct show *show, uint32_t index, struct source *source
 	return err == -EAGAIN ? 0 : err;
 }
 
+/* What the names in options mean for its records. -EINVAL: they have no such fields. */
+static int bind(struct show *show, struct source *source)
+{
+	const struct request *request = show->request;
+	int err = 0;
+
+	if (request->query)
+		err = query_bind(request->query, &source->object, &source->query, &show->mistake);
+	if (!err && request->group)
+		err = fields_bind(request->group, &source->object, &source->group);
+	else if (!err && request->fields)
+		err = fields_bind(request->fields, &source->object, &source->fields);
+	return err;
+}
+
+static void unbind(struct source *source)
+{
+	free(source->query);
+	free(source->group);
+	free(source->fields);
+}
+
+/* Is there a name that no object has? 0, or EXIT_USAGE after a message. */
+static int check_names(const struct show *show)
+{
+	const struct request *request = show->request;
+	const struct fields *fields = request->group ? request->group : request->fields;
+	struct mistake mistake = show->mistake;
+
+	if (show->count)
+		mistake.sentence = NULL;
+	if (!mistake.sentence && fields && (show->count || show->left_out))
+		fields_mistake(fields, &mistake);
+	if (!mistake.sentence)
+		return 0;
+	mistake_tell(&mistake);
+	return EXIT_USAGE;
+}
+
 /* Object @index, if it is asked for. */
 static int open_source(struct show *show, uint32_t index)
 {
@@ -99,13 +142,15 @@ static int open_source(struct show *show, uint32_t index)
 	table = source->object.kind == SHR_OBJECT_TABLE;
 	if (!table && source->object.kind != SHR_OBJECT_RING && !request->object_count)
 		return 0;
-	if (request->query)
-		err = query_bind(request->query, &source->object, &source->query, &show->mistake);
-	if (err) /* has it not such fields, it is left out */
+	err = bind(show, source);
+	if (err) { /* has it not such fields, it is left out */
+		unbind(source);
+		show->left_out = 1;
 		return err == -EINVAL ? 0 : err;
+	}
 	err = table ? table_open(&source->table, show, index) : walk_of(show, index, &source->walk);
 	if (err) {
-		free(source->query);
+		unbind(source);
 		return err;
 	}
 	show->count++;
@@ -209,50 +254,70 @@ static int show_follow(struct show *show)
 	return 0;
 }
 
+static void tell_end(const struct show *show)
+{
+	fflush(stdout);
+	fprintf(stderr, "shmring-dump: %" PRIu64 " records %s, %" PRIu64 " bytes lost", show->shown,
+		show->group ? "counted" : "shown", show->lost);
+	if (show->missing)
+		fprintf(stderr, ", %" PRIu64 " records missing", show->missing);
+	if (show->merged)
+		fprintf(stderr, ", %" PRIu64 " changes told with a later one", show->merged);
+	fputc('\n', stderr);
+}
+
+static int show_sources(struct show *show)
+{
+	const struct request *request = show->request;
+	int err = open_sources(show), result;
+
+	if (!err) {
+		result = check_names(show);
+		if (result)
+			return result;
+		err = request->follow ? show_follow(show) : show_all(show);
+	}
+	if (show->group)
+		group_show(show->group, &request->style, request->group, request->groups);
+	else if (request->style.format == FORMAT_JSON)
+		fputs(show->shown || show->lost ? "]\n" : "[]\n", stdout);
+	result = err ? failed(show->name, err) : 0;
+	if (request->style.format == FORMAT_TEXT &&
+	    (request->follow || (show->group && (show->lost || show->missing))))
+		tell_end(show);
+	if (!result && (show->lost || show->missing || show->merged) && request->fail_on_loss)
+		result = EXIT_LOSS;
+	return result;
+}
+
 int command_records(const struct shr_inspect *inspect, const struct request *request,
 		    const char *name)
 {
 	struct show *show = calloc(1, sizeof(*show));
 	struct sigaction action = {.sa_handler = stop};
-	int err, result;
+	int result;
 
-	if (!show) {
+	if (show)
+		*show = (struct show){.request = request,
+				      .inspect = inspect,
+				      .name = name,
+				      .group = request->group ? group_new() : NULL};
+	if (!show || (request->group && !show->group)) {
 		fputs("shmring-dump: out of memory\n", stderr);
+		free(show);
 		return EXIT_FAILURE;
 	}
-	*show = (struct show){.request = request, .inspect = inspect, .name = name};
 	if (request->follow) {
 		sigaction(SIGINT, &action, NULL);
 		sigaction(SIGTERM, &action, NULL);
 	}
-	err = open_sources(show);
-	if (!err && (show->count || !show->mistake.sentence))
-		err = request->follow ? show_follow(show) : show_all(show);
-	if (request->style.format == FORMAT_JSON)
-		fputs(show->shown || show->lost ? "]\n" : "[]\n", stdout);
-	result = err ? failed(name, err) : 0;
-	if (!err && !show->count && show->mistake.sentence) {
-		query_tell(request->query, &show->mistake);
-		result = EXIT_USAGE;
-	}
-	if (request->follow && request->style.format == FORMAT_TEXT) {
-		fflush(stdout);
-		fprintf(stderr, "shmring-dump: %" PRIu64 " records shown, %" PRIu64 " bytes lost",
-			show->shown, show->lost);
-		if (show->missing)
-			fprintf(stderr, ", %" PRIu64 " records missing", show->missing);
-		if (show->merged)
-			fprintf(stderr, ", %" PRIu64 " changes told with a later one",
-				show->merged);
-		fputc('\n', stderr);
-	}
-	if (!result && (show->lost || show->missing || show->merged) && request->fail_on_loss)
-		result = EXIT_LOSS;
+	result = show_sources(show);
 	for (uint32_t i = 0; i < show->count; i++) {
 		shr_walk_close(show->sources[i].walk);
 		table_close(show->sources[i].table);
-		free(show->sources[i].query);
+		unbind(&show->sources[i]);
 	}
+	group_free(show->group);
 	free(show);
 	return result;
 }

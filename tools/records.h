@@ -6,6 +6,7 @@
 #include <signal.h>
 
 #include "commands.h"
+#include "fields.h"
 #include "query.h"
 
 #define BURST 1000 /* records of one object before the others have a turn */
@@ -21,7 +22,9 @@ struct source {
 	uint64_t end;               /* ring, records: position where to stop */
 	uint64_t lost;              /* ring: bytes, told so far */
 	uint64_t untold;            /* ring: records that are missing, for JSON */
-	struct column *query;       /* what the names in -q mean here */
+	struct column *query;       /* what the names in -q mean here, */
+	struct column *fields;      /* in -F, */
+	struct column *group;       /* and in -g */
 };
 
 struct show {
@@ -30,7 +33,9 @@ struct show {
 	const char *name;
 	struct source sources[SHR_OBJECTS_MAX];
 	uint32_t count;
-	struct mistake mistake; /* why objects are left out */
+	int left_out;           /* objects, because */
+	struct mistake mistake; /* of this in -q */
+	struct group *group;    /* NULL: records are shown */
 	uint64_t shown;
 	uint64_t lost;    /* bytes */
 	uint64_t missing; /* records, where they have numbers */

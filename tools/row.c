@@ -170,6 +170,17 @@ static struct datum value_of_bytes(const struct row *row)
 	return of_text((const char *)record->payload + from, record->copied - from);
 }
 
+void mistake_tell(const struct mistake *mistake)
+{
+	char *before = strndup(mistake->text, mistake->at);
+
+	fflush(stdout);
+	fprintf(stderr, "shmring-dump: -%c: %s\n  ", mistake->option, mistake->sentence);
+	text_string(stderr, mistake->text);
+	fprintf(stderr, "\n%*s\n", 3 + (before ? text_width(before) : 0), "^");
+	free(before);
+}
+
 struct datum column_value(const struct column *column, const struct row *row)
 {
 	const struct shr_walk_record *record = row->record;
@@ -177,6 +188,8 @@ struct datum column_value(const struct column *column, const struct row *row)
 		row->slot ? slot_state_name(row->slot) : name_of_record_state(record->state);
 
 	switch (column->kind) {
+	case COLUMN_NONE:
+		break;
 	case COLUMN_FIELD:
 		return value_of_field(column, row);
 	case COLUMN_BYTES:

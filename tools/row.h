@@ -19,6 +19,7 @@ struct row {
 };
 
 enum column_kind {
+	COLUMN_NONE, /* there is none of this name */
 	COLUMN_FIELD,
 	COLUMN_BYTES, /* and those below: the name with @ before it */
 	COLUMN_MEMBER,
@@ -59,6 +60,18 @@ struct datum {
 	const char *text; /* in the record; not terminated */
 	size_t size;
 };
+
+/* Where in an option something is wrong. */
+struct mistake {
+	char option;
+	const char *text; /* what was written after it */
+	size_t order;     /* where there are several, from 0 */
+	size_t at;
+	const char *sentence; /* NULL: nothing is wrong */
+};
+
+/* Print it, with a caret under the place. */
+void mistake_tell(const struct mistake *mistake);
 
 /* Bytes at @text that can be a name of a column: NAME, NAME[3], @NAME. 0: none. */
 size_t column_name(const char *text);

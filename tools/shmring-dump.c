@@ -319,6 +319,8 @@ int main(int argc, char **argv)
 		result = run("list", 0, NULL, &request);
 	}
 	query_free(request.query);
+	free(request.fields);
+	free(request.group);
 	if (fflush(stdout) || ferror(stdout)) {
 		fprintf(stderr, "shmring-dump: cannot write: %s\n", strerror(errno));
 		result = result ? result : EXIT_FAILURE;

@@ -26,7 +26,8 @@ static void text_missing(const struct style *style, const struct source *source,
 	       record->sequence - record->lost, record->sequence - 1, PLAIN(style));
 }
 
-static void text_of_record(const struct style *style, const struct row *row)
+/* Without what is in it: 1, and that is to follow. */
+static int text_of_record(const struct style *style, const struct row *row)
 {
 	const struct shr_walk_record *record = row->record;
 
@@ -49,31 +50,45 @@ static void text_of_record(const struct style *style, const struct row *row)
 		       record->deliveries, record->worker, PLAIN(style));
 	if (row->has_payload) {
 		putchar(':');
-		text_record(stdout, style, row->object->schema, record);
-	} else {
-		printf(": %s%s%s, member %u, %" PRIu64 " bytes", BAD(style),
-		       record->state == SHR_STATE_BUSY ? "not committed yet" : "skipped",
-		       PLAIN(style), record->member, record->size);
+		return 1;
 	}
-	putchar('\n');
+	printf(": %s%s%s, member %u, %" PRIu64 " bytes\n", BAD(style),
+	       record->state == SHR_STATE_BUSY ? "not committed yet" : "skipped", PLAIN(style),
+	       record->member, record->size);
+	return 0;
 }
 
-static void show_text(const struct show *show, const struct row *row)
+static void show_text(const struct show *show, const struct source *source, const struct row *row)
 {
 	const struct style *style = &show->request->style;
+	int more = row->slot ? slot_text_head(style, row->slots, row->slot, row->change)
+			     : text_of_record(style, row);
 
-	if (row->slot)
-		slot_text(style, row->slots, row->slot, row->change);
-	else
-		text_of_record(style, row);
+	if (!more)
+		return;
+	if (show->request->fields) {
+		text_fields(stdout, style, show->request->fields, source->fields, row);
+		putchar('\n');
+	} else if (row->slot) {
+		slot_text_payload(style, row->slots);
+	} else {
+		text_record(stdout, style, row->object->schema, row->record);
+		putchar('\n');
+	}
 }
 
-static void show_as_json(const struct show *show, const struct row *row)
+static void show_as_json(const struct show *show, const struct source *source,
+			 const struct row *row)
 {
+	json_t *json = row->slot ? slot_json(row->slots, row->slot, row->change)
+				 : json_record(row->object->name, row->record);
+
 	show_comma(show);
-	show_json(&show->request->style,
-		  row->slot ? slot_json(row->slots, row->slot, row->change)
-			    : json_record(row->object->name, row->object->schema, row->record));
+	if (show->request->fields && row->has_payload)
+		json_put(json, "fields", json_fields(show->request->fields, source->fields, row));
+	else if (row->has_payload)
+		json_payload(json, row->object->schema, row->record);
+	show_json(&show->request->style, json);
 }
 
 static int show_row(struct show *show, const struct source *source, const struct row *row)
@@ -83,10 +98,16 @@ static int show_row(struct show *show, const struct source *source, const struct
 
 	if (chosen <= 0)
 		return chosen;
-	if (request->style.format == FORMAT_TEXT)
-		show_text(show, row);
-	else
-		show_as_json(show, row);
+	if (show->group) {
+		int err = group_add(show->group, source->group, row);
+
+		if (err)
+			return err;
+	} else if (request->style.format == FORMAT_TEXT) {
+		show_text(show, source, row);
+	} else {
+		show_as_json(show, source, row);
+	}
 	show->shown++;
 	return 0;
 }
@@ -100,7 +121,7 @@ int show_record(struct show *show, struct source *source, const struct shr_walk_
 	int err;
 
 	show->missing += record->lost;
-	if (record->lost && show->request->style.format == FORMAT_TEXT)
+	if (record->lost && show->request->style.format == FORMAT_TEXT && !show->group)
 		text_missing(&show->request->style, source, record);
 	/* JSON tells it with the next record that is shown. */
 	own.lost += source->untold;

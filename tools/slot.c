@@ -127,7 +127,7 @@ struct shr_walk_record slots_record(const struct slots *slots)
 					.copied = slots->room};
 }
 
-static void text_payload(const struct style *style, const struct slots *slots)
+void slot_text_payload(const struct style *style, const struct slots *slots)
 {
 	const struct shr_schema *schema = slots->object.schema;
 	struct shr_walk_record record = slots_record(slots);
@@ -145,8 +145,8 @@ static void text_payload(const struct style *style, const struct slots *slots)
 	putchar('\n');
 }
 
-void slot_text(const struct style *style, const struct slots *slots, const struct slot *slot,
-	       const struct slot_change *change)
+int slot_text_head(const struct style *style, const struct slots *slots, const struct slot *slot,
+		   const struct slot_change *change)
 {
 	fputs(BOLD(style), stdout);
 	text_string(stdout, slots->object.name);
@@ -158,17 +158,16 @@ void slot_text(const struct style *style, const struct slots *slots, const struc
 		printf(", %" PRIu64 " changes since v%" PRIu64, change->count, change->since);
 	if (!(slot->info.generation & 1)) {
 		putchar('\n');
-		return;
+		return 0;
 	}
 	putchar(':');
 	switch (slot->state) {
 	case SLOT_READY:
-		text_payload(style, slots);
-		return;
+		return 1;
 	case SLOT_BUSY:
 		printf(" %sbeing changed, member %" PRIu32 "%s\n", BAD(style), slot->member,
 		       PLAIN(style));
-		return;
+		break;
 	case SLOT_TORN:
 		printf(" %storn: ", BAD(style));
 		if (slot->member)
@@ -176,16 +175,23 @@ void slot_text(const struct style *style, const struct slots *slots, const struc
 		else
 			fputs("somebody", stdout);
 		printf(" died inside an update%s\n", PLAIN(style));
-		return;
+		break;
 	default:
 		printf(" %schanges too fast to be copied%s\n", BAD(style), PLAIN(style));
 	}
+	return 0;
+}
+
+void slot_text(const struct style *style, const struct slots *slots, const struct slot *slot,
+	       const struct slot_change *change)
+{
+	if (slot_text_head(style, slots, slot, change))
+		slot_text_payload(style, slots);
 }
 
 json_t *slot_json(const struct slots *slots, const struct slot *slot,
 		  const struct slot_change *change)
 {
-	struct shr_walk_record record = slots_record(slots);
 	int used = slot->info.generation & 1;
 	json_t *json = json_object();
 
@@ -201,7 +207,5 @@ json_t *slot_json(const struct slots *slots, const struct slot *slot,
 	}
 	if (used && slot->member)
 		json_put(json, "member", json_integer(slot->member));
-	if (used && slot->state == SLOT_READY)
-		json_payload(json, slots->object.schema, &record);
 	return json;
 }

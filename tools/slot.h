@@ -54,9 +54,15 @@ struct shr_walk_record slots_record(const struct slots *slots);
 /* "ready", "busy", "torn", "fast"; "free". */
 const char *slot_state_name(const struct slot *slot);
 
-/* @change: NULL, the slot as it is. */
+/*
+ * What is known of a slot, without what is in it. @change: NULL, the slot as it is.
+ * 1: what is in it is to follow; 0: there is nothing, and the line has ended.
+ */
+int slot_text_head(const struct style *style, const struct slots *slots, const struct slot *slot,
+		   const struct slot_change *change);
+void slot_text_payload(const struct style *style, const struct slots *slots);
 void slot_text(const struct style *style, const struct slots *slots, const struct slot *slot,
-	       const struct slot_change *change);
+	       const struct slot_change *change); /* both */
 json_t *slot_json(const struct slots *slots, const struct slot *slot,
 		  const struct slot_change *change);
 

@@ -10,7 +10,12 @@
 /* Bytes of the UTF-8 character at @at, or 0: none, or one that a terminal obeys. */
 static size_t printable(const unsigned char *at, size_t size)
 {
-	size_t n = at[0] < 0x80 ? 1 : at[0] < 0xc2 ? 0 : at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : at[0] < 0xf5 ? 4 : 0;
+	size_t n = at[0] < 0x80   ? 1
+		   : at[0] < 0xc2 ? 0
+		   : at[0] < 0xe0 ? 2
+		   : at[0] < 0xf0 ? 3
+		   : at[0] < 0xf5 ? 4
+				  : 0;
 	uint32_t code = n < 2 ? at[0] : at[0] & (0x7fu >> n);
 
 	if (!n || n > size)
@@ -89,7 +94,7 @@ static void text_number(FILE *out, double number, int single)
 	fputs(text, out);
 }
 
-static void text_value(FILE *out, const struct shr_field *field, const void *payload, uint32_t index)
+void text_value(FILE *out, const struct shr_field *field, const void *payload, uint32_t index)
 {
 	struct value value = field_value(field, payload, index);
 	char byte;
@@ -121,12 +126,8 @@ static void text_value(FILE *out, const struct shr_field *field, const void *pay
 	}
 }
 
-static void text_field(FILE *out, const struct style *style, const struct shr_field *field,
-		       const void *payload)
+void text_field_value(FILE *out, const struct shr_field *field, const void *payload)
 {
-	fputs(NAME(style), out);
-	text_string(out, field->name);
-	fprintf(out, "%s=", PLAIN(style));
 	if (field->kind == SHR_KIND_CHAR && field->count) {
 		const char *string = (const char *)payload + field->offset;
 
@@ -142,6 +143,15 @@ static void text_field(FILE *out, const struct style *style, const struct shr_fi
 	} else {
 		text_value(out, field, payload, 0);
 	}
+}
+
+static void text_field(FILE *out, const struct style *style, const struct shr_field *field,
+		       const void *payload)
+{
+	fputs(NAME(style), out);
+	text_string(out, field->name);
+	fprintf(out, "%s=", PLAIN(style));
+	text_field_value(out, field, payload);
 }
 
 void text_record(FILE *out, const struct style *style, const struct shr_schema *schema,
