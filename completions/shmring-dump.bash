@@ -9,8 +9,8 @@ _shmring_dump_segments() {
 
 _shmring_dump() {
 	local commands='list info schema locks stat blame check save records follow'
-	local options='-r --read= -o --output= -n --last= -c --count= -f --from= -q --query= -b --bytes= -i --interval= -l --lines --fail-on-loss options='-o -F --fields= -g --group= -k --groups=
-		--color= -h --help -V --version'
+	local options='-r --read= -o --output= -n --last= -c --count= -f --from= --since= --until= -q --query= -F --fields= -g --group= -k --groups= -b --bytes=
+		-i --interval= -l --lines --fail-on-loss --time= --color= -h --help -V --version'
 	local word=${COMP_WORDS[COMP_CWORD]} option words='' i command='' segment='' one
 
 	# --output=json is three words here, or two.
@@ -22,9 +22,9 @@ _shmring_dump() {
 	fi
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
-		-r | --read | -i | --interval | -o | --output | -n | --last | -c | --count | -f | --from | -b | --bytes | -q | \
-			--query | --color) -F --fields -g --group -k --groups
-		-o | --output | -n | --last | -c | --count | -f | --from | -b | --bytes | -q | \
+		-r | --read | -i | --interval | -o | --output | -n | --last | -c | --count | -f | --from | \
+			-b | --bytes | -q | --query | -F | --fields | -g | --group | -k | --groups | \
+			--since | --until | --time | --color)
 			[[ ${COMP_WORDS[i + 1]} == = ]] && ((i++))
 			((i++))
 			;;
@@ -35,11 +35,11 @@ _shmring_dump() {
 	case $option in
 	-o | --output) words='text json jsonl openmetrics prometheus' ;;
 	-f | --from) words='oldest unread new' ;;
+	--time) words='local utc unix' ;;
 	--color) words='auto always never' ;;
 	-r | --read) COMPREPLY=($(compgen -f -- "$word")) && return ;;
-	-n | --last | -c | --count | -b | --bytes | -i | --interval | -q | --query) return ;;
-	-n | --last | -c | --count | -b | --bytes | -q | --query | -F | --fields | \
-		-g | --group | -k | --groups) return ;;
+	-n | --last | -c | --count | -b | --bytes | -i | --interval | -q | --query | -F | --fields | \
+		-g | --group | -k | --groups | --since | --until) return ;;
 	*)
 		if [[ $word == -* ]]; then
 			words=$options

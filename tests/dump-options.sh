@@ -11,7 +11,7 @@ top=${top_srcdir:-.}
 man=$top/tools/shmring-dump.1
 bash=$top/completions/shmring-dump.bash
 zsh=$top/completions/_shmring-dump
-plan=19
+plan=21
 echo 1..$plan
 n=0
 ok() { # description, status
@@ -65,7 +65,7 @@ is "bash has the same commands" "$(offers '' | sort)" "$commands"
 is "zsh has the same commands" "$(sed -n "s/^		'\([a-z]*\):.*/\1/p" "$zsh" | sort)" "$commands"
 
 # Values
-for option in output from color; do
+for option in output from time color; do
 	values=$(offers --$option = '' | sort)
 	is "zsh has the same values of --$option" \
 		"$(sed -n "s/^	.*--$option=.*:(\(.*\))'.*/\1/p" "$zsh" | tr ' ' '\n' | sort)" "$values"

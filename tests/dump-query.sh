@@ -8,7 +8,7 @@ trap 'rm -rf "$dir" "/dev/shm$name" "/dev/shm$name-2"' EXIT
 trap 'exit 1' INT TERM
 TZ=UTC
 export TZ
-plan=148
+plan=173
 echo 1..$plan
 n=0
 ok() { # description, status
@@ -296,6 +296,68 @@ dump follow -f oldest -g @position -k 0 -c 70000 "$name-2"
 kill $pour
 is "there are only so many" "$(head -n 1 "$dir/err")" \
 "shmring-dump: -g: only the first 65536 values are told apart; 4464 records have others"
+
+# From when to when
+rm -f "/dev/shm$name"
+does 'orders 1 3' 'sleep 300' 'log x' 'orders 4 6' 'sleep 300' 'orders 7 9'
+numbers() { dump records "$@" "$name" orders | sed -n 's/^orders @[0-9]* #\([0-9]*\) .*/\1/p' | paste -sd ' ' -; }
+is "from a number on" "$(numbers --since=7)" "7 8 9"
+is "up to a number" "$(numbers --until 2)" "1 2"
+is "between two" "$(numbers --since=3 --until=5)" "3 4 5"
+is "with a query" "$(numbers --since=3 --until=5 -q 'id != 4')" "3 5"
+is "rings without times and tables are left out" "$(dump records --since=-1h "$name" | sed 's/ .*//' | uniq)" orders
+is "all are: a mistake" "$(status records --since=-1h "$name" log services; cat "$dir/err")" \
+"2
+shmring-dump: none of the rings has what --since and --until ask for; see shmring-dump --help"
+fourth=$(dump -o jsonl records "$name" orders | jq -r 'select(.sequence=="4").time_ns')
+fifth=$(dump -o jsonl records "$name" orders | jq -r 'select(.sequence=="6").time_ns')
+unix() { echo "@$(echo "$1" | sed 's/.........$/.&/')"; }
+iso() { date -u -d "@$(echo "$1" | sed 's/.........$/.&/')" +%Y-%m-%dT%H:%M:%S.%N; }
+is "from a time on" "$(numbers --since="$(unix "$fourth")")" "4 5 6 7 8 9"
+is "up to a time" "$(numbers --until="$(unix "$fifth")")" "1 2 3 4 5 6"
+is "as a date" "$(numbers --since="$(iso "$fourth")Z" --until "$(iso "$fifth")")" "4 5 6"
+is "that is local" "$(TZ=XXX-2; export TZ; numbers --since="$(iso $((fourth + 7200000000000)))")" "4 5 6 7 8 9"
+is "without the time of day" "$(numbers --since=2020-01-01 --until="2020-01-02 00:00:00")" ""
+is "times ago" "$(numbers --since=-1d; numbers --since=-2h --until=-5m; numbers --since=-100s --until=-0s)" \
+"1 2 3 4 5 6 7 8 9
+
+1 2 3 4 5 6 7 8 9"
+is "as a string in an expression" "$(numbers -q "@time >= '$(iso "$fourth")Z' and @time < '$(unix "$fifth")'" | cut -c 1-3)" "4 5"
+is "mistake: in an expression" "$(status records -q 'id == 1 and @time > "now"' "$name"; tail -n 3 "$dir/err")" \
+'2
+shmring-dump: -q: not a time
+  id == 1 and @time > "now"
+                      ^'
+bad=
+for limit in '' x 1x -5 -5x -5mm - @ @x 2026-13-01 2026-02-30 2026-1-1 2026-01-01T 2026-01-01T25:00:00 \
+	2026-01-01T10:00 2026-01-01T10:00:00x 2026-01-01T10:00:61 2026-01-0110:00:00 99999999999999999999 \
+	@18446744073709551615 @18446744073 1900-01-01 ' 1' '+2026-01-1'; do
+	[ "$(status records --since="$limit" "$name")" = 2 ] || bad="$bad [$limit]"
+done
+is "what is no limit" "$bad" ""
+is "what comes before the first that is asked for is not missed" "$(dump records --since=2 "$name" orders | grep -c missing)" 0
+does 'orders 1000 1999'
+first=$(dump records -c 1 "$name" orders | sed 's/.*#\([0-9]*\) .*/\1/')
+is "what is asked for and gone is" "$(dump records --since=$((first - 5)) "$name" orders | head -n 1)" \
+	"orders: 5 records are missing, #$((first - 5)) to #$((first - 1))"
+dump -o jsonl records --since=$((first - 5)) -q 'id == 1999' "$name" orders >"$dir/json"
+is "and is told in JSON with the next record that is shown" "$(jq -r .lost_records "$dir/json")" 5
+is "a loss, for --fail-on-loss" "$(status records --fail-on-loss --since=$((first - 5)) "$name" orders)" 8
+is "follow begins with what is there" "$(timeout 10 ./shmring-dump follow --since=1000 -c 2 "$name" orders 2>"$dir/err" |
+	sed 's/.*#\([0-9]*\) .*/\1/')" "1000
+1001"
+is "and ends behind the last" "$(timeout 10 ./shmring-dump follow --since=1006 --until=1008 "$name" orders 2>"$dir/err" |
+	sed 's/.*#\([0-9]*\) .*/\1/'; cat "$dir/err")" "1006
+1007
+1008
+shmring-dump: 3 records shown, 0 bytes lost"
+is "or when it is too late" "$(timeout 10 ./shmring-dump follow --until=-1s "$name" orders 2>&1)" \
+	"shmring-dump: 0 records shown, 0 bytes lost"
+last=$(dump -o jsonl records -n 1 "$name" orders | jq -r .time_ns)
+shown() { dump records --time="$1" -n 1 "$name" orders | sed 's/.*#[0-9]* \(.*\): id.*/\1/'; }
+is "times in UTC" "$(TZ=XXX-2; export TZ; shown utc)" "$(iso "$last" | tr T ' ')Z"
+is "local ones" "$(TZ=XXX-2; export TZ; shown local)" "$(iso $((last + 7200000000000)) | tr T ' ')"
+is "seconds since 1970" "@$(shown unix)" "$(unix "$last")"
 
 # Nonsense is an error or not, but never a crash
 seed=1

@@ -17,6 +17,12 @@ enum {
 struct fields;
 struct query;
 
+/* Where to begin or to end: the number of a record, or its time. */
+struct limit {
+	enum { LIMIT_NONE, LIMIT_SEQUENCE, LIMIT_TIME } kind;
+	uint64_t value;
+};
+
 /* What records, follow, stat and top are asked for. */
 struct request {
 	struct style style;
@@ -33,6 +39,7 @@ struct request {
 	struct query *query;   /* NULL: all records */
 	struct fields *fields; /* NULL: all of them */
 	struct fields *group;  /* count by this one; NULL: show records */
+	struct limit since, until;
 	uint64_t groups;       /* values of it that are shown */
 	char **objects; /* by name; none: all rings */
 	int object_count;

@@ -14,11 +14,12 @@
 
 #include "fields.h"
 #include "query.h"
+#include "times.h"
 
 #define HELP_COLUMN 23
 #define ONLY_LONG   256 /* and more: options without a letter */
 
-enum { OPTION_FAIL_ON_LOSS = ONLY_LONG, OPTION_COLOR };
+enum { OPTION_FAIL_ON_LOSS = ONLY_LONG, OPTION_COLOR, OPTION_SINCE, OPTION_TIME, OPTION_UNTIL };
 
 static const struct {
 	int letter;           /* or ONLY_LONG ... */
@@ -42,6 +43,11 @@ static const struct {
 	{'f', "from", "WHERE",
 	 "begin at the oldest record there is, at the first that\n"
 	 "is unread, or with new ones; follow: new, else oldest"},
+	{OPTION_SINCE, "since", "LIMIT",
+	 "records, follow: from this number of a record on, or this\n"
+	 "time: 2026-11-25T10:00:00, with Z in UTC; @SECONDS since\n"
+	 "1970; or -5m, with s, m, h or d"},
+	{OPTION_UNTIL, "until", "LIMIT", "records, follow: up to it"},
 	{'q', "query", "EXPR",
 	 "records, follow: only those of which EXPR is true, such\n"
 	 "as 'price > 99.5 and name ~ \"^A\"'; several: all of them"},
@@ -58,6 +64,7 @@ static const struct {
 	{OPTION_FAIL_ON_LOSS, "fail-on-loss", NULL,
 	 "exit 8 if records were used again before they were shown,\n"
 	 "or changes of a slot were told with a later one"},
+	{OPTION_TIME, "time", "STYLE", "text: times are local (the default), utc or unix"},
 	{OPTION_COLOR, "color", "WHEN", "auto (the default), always or never"},
 	{'h', "help", NULL, "this text"},
 	{'V', "version", NULL, "the version"},
@@ -161,6 +168,31 @@ static int take_color(const char *text, struct style *style)
 	return 0;
 }
 
+static int take_time(const char *text)
+{
+	static const char *const styles[] = {
+		[TIMES_LOCAL] = "local", [TIMES_UTC] = "utc", [TIMES_UNIX] = "unix", NULL};
+	int style = which(text, styles);
+
+	if (style < 0)
+		return usage("unknown style of times", text);
+	time_set_style((enum time_style)style);
+	return 0;
+}
+
+static int take_limit(const char *text, struct limit *limit)
+{
+	char *end;
+
+	errno = 0;
+	limit->kind = LIMIT_SEQUENCE;
+	limit->value = strtoull(text, &end, 10);
+	if (*text >= '0' && *text <= '9' && !*end && !errno)
+		return 0;
+	limit->kind = LIMIT_TIME;
+	return time_parse(text, &limit->value) ? usage("not a number or a time", text) : 0;
+}
+
 static int status_of(int err)
 {
 	if (err != -ENOMEM)
@@ -207,6 +239,12 @@ static int take(int option, const char *text, struct request *request)
 	case OPTION_FAIL_ON_LOSS:
 		request->fail_on_loss = 1;
 		return 0;
+	case OPTION_SINCE:
+		return take_limit(text, &request->since);
+	case OPTION_UNTIL:
+		return take_limit(text, &request->until);
+	case OPTION_TIME:
+		return take_time(text);
 	case OPTION_COLOR:
 		return take_color(text, &request->style);
 	case 'h':

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "times.h"
+
 #define DEPTH_MAX 100 /* of parentheses and nots: bounds recursion */
 #define UNKNOWN   2   /* neither 0 nor 1 */
 
@@ -286,6 +288,20 @@ static struct node *new_node(struct parser *parser, enum token token)
 	return node;
 }
 
+/* A string beside @time is one. */
+static int take_time(struct parser *parser, const struct value_node *name, struct value_node *value)
+{
+	struct datum *datum = &value->datum;
+
+	if (name->token != TOKEN_NAME || value->token != TOKEN_STRING || name->length != 5 ||
+	    memcmp(parser->text + name->at, "@time", 5))
+		return 0;
+	if (strlen(value->string) != datum->size || time_parse(value->string, &datum->u))
+		return wrong(parser, value->at, "not a time");
+	datum->kind = DATUM_UNSIGNED;
+	return 0;
+}
+
 static struct node *parse_comparison(struct parser *parser)
 {
 	struct node *node = new_node(parser, TOKEN_EQUAL);
@@ -301,6 +317,9 @@ static struct node *parse_comparison(struct parser *parser)
 	node->at = parser->at;
 	regex = parser->token >= TOKEN_MATCH;
 	if (advance(parser) || parse_value(parser, &node->right, regex))
+		return NULL;
+	if (take_time(parser, &node->left, &node->right) ||
+	    take_time(parser, &node->right, &node->left))
 		return NULL;
 	if (!regex)
 		return node;

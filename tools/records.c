@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "show.h"
+#include "times.h"
 
 #define PAYLOAD_MAX    ((size_t)1 << 20) /* copied of one record */
 #define PAUSE_FIRST_NS 1000000           /* between looks where nothing is new: 1 ms, */
@@ -89,12 +90,25 @@ static int skip_to_last(struct show *show, uint32_t index, struct source *source
 	return err == -EAGAIN ? 0 : err;
 }
 
+/* Have its records what --since or --until asks for? */
+static int has_limit(const struct shr_object_info *object, const struct limit *limit)
+{
+	if (limit->kind == LIMIT_NONE)
+		return 1;
+	return object->kind == SHR_OBJECT_RING &&
+	       object->ring.flags & (limit->kind == LIMIT_TIME ? SHR_RING_TIME : SHR_RING_SEQUENCE);
+}
+
 /* What the names in options mean for its records. -EINVAL: they have no such fields. */
 static int bind(struct show *show, struct source *source)
 {
 	const struct request *request = show->request;
 	int err = 0;
 
+	if (!has_limit(&source->object, &request->since) ||
+	    !has_limit(&source->object, &request->until))
+		return -EINVAL;
+	show->limited = 1;
 	if (request->query)
 		err = query_bind(request->query, &source->object, &source->query, &show->mistake);
 	if (!err && request->group)
@@ -118,6 +132,8 @@ static int check_names(const struct show *show)
 	const struct fields *fields = request->group ? request->group : request->fields;
 	struct mistake mistake = show->mistake;
 
+	if (show->left_out && !show->limited)
+		return usage("none of the rings has what --since and --until ask for", NULL);
 	if (show->count)
 		mistake.sentence = NULL;
 	if (!mistake.sentence && fields && (show->count || show->left_out))
@@ -148,6 +164,7 @@ static int open_source(struct show *show, uint32_t index)
 		show->left_out = 1;
 		return err == -EINVAL ? 0 : err;
 	}
+	source->expected = request->since.kind == LIMIT_SEQUENCE ? request->since.value : 0;
 	err = table ? table_open(&source->table, show, index) : walk_of(show, index, &source->walk);
 	if (err) {
 		unbind(source);
@@ -188,7 +205,7 @@ static int show_some(struct show *show, struct source *source, int now)
 
 	if (source->table)
 		return table_some(show, source, now);
-	for (n = 0; n < BURST && !show_enough(show); n++) {
+	for (n = 0; n < BURST && !show_enough(show) && !source->done; n++) {
 		/* One lap, or a fast ring would never end. */
 		if (!request->follow &&
 		    (int64_t)(source->end - shr_walk_position(source->walk)) <= 0)
@@ -217,6 +234,19 @@ static int show_all(struct show *show)
 	return 0;
 }
 
+/* Nothing that comes now is before --until. */
+static int all_done(const struct show *show)
+{
+	const struct limit *until = &show->request->until;
+
+	if (until->kind == LIMIT_TIME && time_now() > until->value)
+		return 1;
+	for (uint32_t i = 0; i < show->count; i++)
+		if (!show->sources[i].done)
+			return 0;
+	return until->kind != LIMIT_NONE;
+}
+
 static int show_follow(struct show *show)
 {
 	long pause = PAUSE_FIRST_NS;
@@ -239,6 +269,8 @@ static int show_follow(struct show *show)
 			continue;
 		}
 		fflush(stdout);
+		if (all_done(show))
+			return 0;
 		/* What was committed before it became obsolete has been looked for since. */
 		if (obsolete) {
 			fputs("shmring-dump: the segment is obsolete: it was unlinked or "

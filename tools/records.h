@@ -21,6 +21,8 @@ struct source {
 	struct table_source *table; /* of a table */
 	uint64_t end;               /* ring, records: position where to stop */
 	uint64_t lost;              /* ring: bytes, told so far */
+	uint64_t expected;          /* ring: number of the first record that --since asks for */
+	int done;                   /* ring: it is beyond --until */
 	uint64_t untold;            /* ring: records that are missing, for JSON */
 	struct column *query;       /* what the names in -q mean here, */
 	struct column *fields;      /* in -F, */
@@ -33,6 +35,7 @@ struct show {
 	const char *name;
 	struct source sources[SHR_OBJECTS_MAX];
 	uint32_t count;
+	int limited;            /* there are records that have what --since asks for */
 	int left_out;           /* objects, because */
 	struct mistake mistake; /* of this in -q */
 	struct group *group;    /* NULL: records are shown */

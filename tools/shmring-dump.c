@@ -9,7 +9,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "image.h"
 #include "options.h"
@@ -76,24 +75,6 @@ void put_size(uint64_t bytes)
 	printf(" (%.*f %s)", value < 10 ? 1 : 0, value, units[unit]);
 }
 
-void put_time(uint64_t time_ns)
-{
-	time_t seconds = (time_t)(time_ns / 1000000000u);
-	struct tm tm;
-	char text[32];
-
-	if (localtime_r(&seconds, &tm) && strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &tm))
-		fputs(text, stdout);
-	else
-		printf("%" PRIu64 " ns", time_ns);
-}
-
-void put_time_ns(uint64_t time_ns)
-{
-	put_time(time_ns);
-	printf(".%09" PRIu64, time_ns % 1000000000u);
-}
-
 int usage(const char *sentence, const char *argument)
 {
 	fputs("shmring-dump: ", stderr);
@@ -143,8 +124,10 @@ static int run_records(int argc, char **argv, struct request *request)
 	if (result)
 		return result;
 	if (request->from < 0)
-		request->from = request->follow && request->last == UINT64_MAX ? SHR_WALK_NEW
-									       : SHR_WALK_OLDEST;
+		request->from = request->follow && request->last == UINT64_MAX &&
+						request->since.kind == LIMIT_NONE
+					? SHR_WALK_NEW
+					: SHR_WALK_OLDEST;
 	request->objects = argv;
 	request->object_count = argc;
 	result = command_records(inspect, request, name);

@@ -112,6 +112,32 @@ static int show_row(struct show *show, const struct source *source, const struct
 	return 0;
 }
 
+/* Producers take the time before their turn: how much a record may be behind others. */
+#define TIME_SPREAD_NS 1000000000u
+
+/* Is it between --since and --until? What was missing before --since is not missed. */
+static int in_limits(const struct show *show, struct source *source, struct shr_walk_record *record)
+{
+	const struct limit *since = &show->request->since, *until = &show->request->until;
+	uint64_t spread = until->kind == LIMIT_TIME ? TIME_SPREAD_NS : 0;
+	uint64_t value = until->kind == LIMIT_TIME ? record->time_ns : record->sequence;
+	uint64_t expected = source->expected;
+
+	if (until->kind != LIMIT_NONE && value > until->value) {
+		source->done = value - until->value > spread;
+		return 0;
+	}
+	if (since->kind == LIMIT_TIME)
+		return record->time_ns >= since->value;
+	if (since->kind == LIMIT_SEQUENCE && record->sequence < since->value)
+		return 0;
+	if (expected) { /* the first one */
+		record->lost = record->sequence - expected;
+		source->expected = 0;
+	}
+	return 1;
+}
+
 int show_record(struct show *show, struct source *source, const struct shr_walk_record *record)
 {
 	struct shr_walk_record own = *record;
@@ -120,9 +146,11 @@ int show_record(struct show *show, struct source *source, const struct shr_walk_
 	uint64_t before = show->shown;
 	int err;
 
-	show->missing += record->lost;
-	if (record->lost && show->request->style.format == FORMAT_TEXT && !show->group)
-		text_missing(&show->request->style, source, record);
+	if (!in_limits(show, source, &own))
+		return 0;
+	show->missing += own.lost;
+	if (own.lost && show->request->style.format == FORMAT_TEXT && !show->group)
+		text_missing(&show->request->style, source, &own);
 	/* JSON tells it with the next record that is shown. */
 	own.lost += source->untold;
 	err = show_row(show, source, &row);
