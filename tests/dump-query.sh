@@ -8,7 +8,7 @@ trap 'rm -rf "$dir" "/dev/shm$name" "/dev/shm$name-2"' EXIT
 trap 'exit 1' INT TERM
 TZ=UTC
 export TZ
-plan=173
+plan=174
 echo 1..$plan
 n=0
 ok() { # description, status
@@ -316,6 +316,7 @@ iso() { date -u -d "@$(echo "$1" | sed 's/.........$/.&/')" +%Y-%m-%dT%H:%M:%S.%
 is "from a time on" "$(numbers --since="$(unix "$fourth")")" "4 5 6 7 8 9"
 is "up to a time" "$(numbers --until="$(unix "$fifth")")" "1 2 3 4 5 6"
 is "as a date" "$(numbers --since="$(iso "$fourth")Z" --until "$(iso "$fifth")")" "4 5 6"
+is "in UTC" "$(TZ=XXX-2; export TZ; numbers --since="$(iso "$fourth")Z")" "4 5 6 7 8 9"
 is "that is local" "$(TZ=XXX-2; export TZ; numbers --since="$(iso $((fourth + 7200000000000)))")" "4 5 6 7 8 9"
 is "without the time of day" "$(numbers --since=2020-01-01 --until="2020-01-02 00:00:00")" ""
 is "times ago" "$(numbers --since=-1d; numbers --since=-2h --until=-5m; numbers --since=-100s --until=-0s)" \
@@ -346,13 +347,14 @@ is "a loss, for --fail-on-loss" "$(status records --fail-on-loss --since=$((firs
 is "follow begins with what is there" "$(timeout 10 ./shmring-dump follow --since=1000 -c 2 "$name" orders 2>"$dir/err" |
 	sed 's/.*#\([0-9]*\) .*/\1/')" "1000
 1001"
-is "and ends behind the last" "$(timeout 10 ./shmring-dump follow --since=1006 --until=1008 "$name" orders 2>"$dir/err" |
-	sed 's/.*#\([0-9]*\) .*/\1/'; cat "$dir/err")" "1006
+timeout 10 ./shmring-dump follow --since=1006 --until=1008 "$name" orders >"$dir/out" 2>"$dir/err"
+is "and ends behind the last" "$?; $(sed 's/.*#\([0-9]*\) .*/\1/' "$dir/out"; cat "$dir/err")" "0; 1006
 1007
 1008
 shmring-dump: 3 records shown, 0 bytes lost"
-is "or when it is too late" "$(timeout 10 ./shmring-dump follow --until=-1s "$name" orders 2>&1)" \
-	"shmring-dump: 0 records shown, 0 bytes lost"
+is "or when it is too late" "$(timeout 10 ./shmring-dump follow --until=-1s "$name" orders 2>&1; echo $?)" \
+	"shmring-dump: 0 records shown, 0 bytes lost
+0"
 last=$(dump -o jsonl records -n 1 "$name" orders | jq -r .time_ns)
 shown() { dump records --time="$1" -n 1 "$name" orders | sed 's/.*#[0-9]* \(.*\): id.*/\1/'; }
 is "times in UTC" "$(TZ=XXX-2; export TZ; shown utc)" "$(iso "$last" | tr T ' ')Z"
