@@ -114,9 +114,10 @@ static void show_text(const struct recv *recv, const struct shr_walk_record *rec
 
 static int show_json(const struct recv *recv, const struct shr_walk_record *record, int again)
 {
-	json_t *json = json_record(recv->object->name, recv->object->schema, record);
+	json_t *json = json_record(recv->object->name, record);
 	int err;
 
+	json_payload(json, recv->object->schema, record);
 	if (again)
 		json_put(json, "redelivered", json_true());
 	err = json_dumpf(json, stdout, JSON_COMPACT | JSON_REAL_PRECISION(17));
