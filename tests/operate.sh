@@ -11,7 +11,7 @@ end_all() {
 }
 trap end_all EXIT
 trap 'exit 1' INT TERM
-plan=73
+plan=100
 echo 1..$plan
 n=0
 ok() { # description, status
@@ -189,7 +189,7 @@ seq 5 | run send "$name" plain
 $limit ./shmring recv --raw "$name" plain 2>"$dir/err" | head -n 1 >"$dir/out"
 is "recv ends without a word when nobody reads it" "$(cat "$dir/out" "$dir/err")" 1
 run recv -W "$name" plain >/dev/null
-run recv --raw "$name" plain >"$dir/out" &
+./shmring recv --raw "$name" plain >"$dir/out" 2>"$dir/err" &
 recv=$!
 started="$started $recv"
 echo late | run send "$name" plain
@@ -333,6 +333,133 @@ while [ $i -lt 60 ]; do
 	[ $got = 0 ] || [ ! -e "/dev/shm$name-6" ] || bad="$bad $i:left"
 done
 is "damaged images are restored or refused, never a crash" "$bad" ""
+# --- repair
+rm -f "/dev/shm$name"-*
+plainly() { sed -E 's/pid [0-9]+/pid P/; s/ at [0-9]+/ at N/'; }
+repair() { fails repair "$@"; plainly <"$dir/out"; }
+./dump-segment make "$name-r"
+./dump-segment hold "$name-r" >"$dir/held" &
+holder=$!
+started="$started $holder"
+soon '[ -s "$dir/held" ]'
+kill -STOP $holder
+is "who is stopped is alive" "$(repair "$name-r")" "0
+nothing to repair: nobody is dead, 1 live"
+owners='member 1, pid P dump-segment as holder: alive
+  has a record of plain, reserved at N, 24 bytes'
+is "who holds what" "$(repair --owners "$name-r")" "0
+$owners"
+kill -9 $holder
+wait $holder 2>/dev/null
+is "--dry-run tells of the dead" "$(repair --dry-run "$name-r")" "0
+$(echo "$owners" | sed s/alive/dead/)
+would mend what 1 dead members left"
+is "and changes nothing" "$(dump records "$name-r" plain | tail -n 1 | sed 's/@[0-9]*/@N/')" \
+	"plain @N: not committed yet, member 1, 24 bytes"
+is "repair mends, and tells what" "$(repair "$name-r")" "0
+$(echo "$owners" | sed s/alive/dead/)
+mended what 1 of 1 dead members left
+  1 records that were never committed are skipped"
+is "so it is" "$(dump records "$name-r" plain | tail -n 1 | sed 's/@[0-9]*/@N/')" \
+	"plain @N: skipped, member 1, 24 bytes"
+is "and then there is nothing to do" "$(repair "$name-r"; repair --owners "$name-r")" "0
+nothing to repair: nobody is dead, 0 live
+0"
+mkfifo "$dir/orders" "$dir/pipe"
+./dump-tables "$name-t" <"$dir/orders" >"$dir/told" &
+tables=$!
+started="$started $tables"
+exec 7>"$dir/orders"
+printf '%s\n' 'insert web' 'insert-block 01' 'begin 0' 'begin-block 0' >&7
+soon 'grep -q begin-block "$dir/told"'
+kill -9 $tables
+exec 7>&-
+wait $tables 2>/dev/null
+is "updates of a dead one are told and ended" "$(repair "$name-t")" "0
+member 1, pid P dump-tables: dead
+  has an update of services[0]
+  has an update of blocks[0]
+mended what 1 of 1 dead members left
+  2 updates of slots are over; in place the next writer repairs"
+run create "$name-q" --ring=jobs,mode=queue --ring=s,cursors=2
+for i in $(seq 50); do head -c 2000 /dev/zero | tr '\0' x; echo; done | run send "$name-q" jobs
+# shellcheck disable=SC2217 # it has the pipe open, and reads nothing
+sleep 60 <"$dir/pipe" &
+reader=$!
+./shmring recv --raw "$name-q" jobs >"$dir/pipe" &
+worker=$!
+started="$started $reader $worker"
+soon '[ "$(dump records "$name-q" jobs | grep -c " done")" -gt 20 ]'
+sleep 0.3 # until the pipe is full
+kill -9 $worker $reader
+wait $worker $reader 2>/dev/null
+is "a job of a dead worker is given back" "$(repair "$name-q")" "0
+member 1, pid P shmring as shmring recv: dead
+  has a record of jobs, taken at N
+mended what 1 of 1 dead members left
+  1 records of queues are given back, or lost where it is at most once"
+is "repair of no segment" "$(repair "$name-no" | head -n 1)" 3
+
+# --- gc
+make_one() { run create "$name-g" --ring=r,cursors=2 --ring=q,mode=queue --ring=o,mode=overwrite --table=t,record_size=8 --members="$1"; }
+gc() { fails gc "$@" "$name-g"; plainly <"$dir/out" | sed "s,$name,NAME,"; }
+make_one 9
+is "gc --dry-run tells what would go" "$(gc -n)" "0
+would remove NAME-g
+1 segments would be removed, 0 kept"
+is "gc removes what nobody uses" "$(gc; ls "/dev/shm$name-g" 2>/dev/null)" "0
+removed NAME-g
+1 segments removed, 0 kept"
+stay() { # description, sentence; with --force it goes
+	is "gc keeps $1" "$(gc)" "0
+kept NAME-g: $2
+0 segments removed, 1 kept"
+	is "but not with --force" "$(gc --force)" "0
+removed NAME-g
+1 segments removed, 0 kept"
+	make_one 3
+}
+make_one 1022
+echo unread | run send "$name-g" r
+stay "unread records" "ring r has 16 bytes that cursor default has not read"
+echo unread | run send "$name-g" r
+run recv --raw --cursor=mine --create -W "$name-g" r >"$dir/out"
+run recv --raw -W "$name-g" r >"$dir/out"
+echo unread | run send "$name-g" r
+run recv --raw -W "$name-g" r >"$dir/out"
+stay "what a durable cursor has not read" "ring r has 16 bytes that cursor mine has not read"
+echo job | run send "$name-g" q
+stay "jobs" "queue q has 24 bytes that are not done"
+echo crash | run send "$name-g" o
+stay "a flight recorder" "flight recorder o has records"
+echo '{"object":"t","bytes":"a"}' | run load "$name-g"
+stay "used slots" "table t has 1 used slots"
+./shmring recv --raw "$name-g" r >"$dir/out" 2>&1 &
+recv=$!
+started="$started $recv"
+soon 'dump info "$name-g" | grep -q alive\ \ '
+is "gc keeps what has a living member, with --force too" "$(gc; gc --force)" "0
+kept NAME-g: member 1, pid P shmring, is alive
+0 segments removed, 1 kept
+0
+kept NAME-g: member 1, pid P shmring, is alive
+0 segments removed, 1 kept"
+kill -9 $recv
+wait $recv 2>/dev/null
+is "but not of the dead" "$(gc)" "0
+removed NAME-g
+1 segments removed, 0 kept"
+sysv=sysv:0x$(printf '%08x' $((0x57000000 + $$)))
+run create "$sysv" --ring=r
+is "never a System V segment" "$(fails gc --force "$sysv"; cat "$dir/out")" "0
+kept $sysv: a System V segment, left to ipcrm
+0 segments removed, 1 kept"
+run rm "$sysv"
+ok "which rm removes" $?
+cp ./shmring "$dir/foreign"
+is "nor a foreign file" "$(fails gc --force "file:$dir/foreign"; tail -n 1 "$dir/out"; ls "$dir/foreign")" "0
+0 segments removed, 1 kept
+$dir/foreign"
 is "no such segment" "$(fails recv "$name-no")" "3
 shmring: $name-no: cannot open /dev/shm$name-no: No such file or directory"
 is "a foreign file" "$(fails send file:./shmring-dump </dev/null | head -n 1)" 5

@@ -15,7 +15,8 @@
 #define HELP_COLUMN 26
 
 static const struct command *const commands[] = {&command_create, &command_send,    &command_recv,
-						 &command_load,   &command_restore, &command_rm};
+						 &command_load,   &command_restore, &command_repair,
+						 &command_gc,     &command_rm};
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
