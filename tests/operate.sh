@@ -11,7 +11,7 @@ end_all() {
 }
 trap end_all EXIT
 trap 'exit 1' INT TERM
-plan=100
+plan=102
 echo 1..$plan
 n=0
 ok() { # description, status
@@ -465,4 +465,19 @@ shmring: $name-no: cannot open /dev/shm$name-no: No such file or directory"
 is "a foreign file" "$(fails send file:./shmring-dump </dev/null | head -n 1)" 5
 is "unknown command" "$(fails frobnicate)" "2
 shmring: unknown command frobnicate; see shmring --help"
+
+# --- Documentation
+man=${top_srcdir:-.}/tools/shmring.1
+is "the man page passes mandoc's lint" "$(mandoc -T lint -W warning "$man" 2>&1)" ""
+missing=
+for command in $(run --help | sed -n 's/^  \([a-z]*\)  .*/\1/p'); do
+	grep -q "^.It Cm $command$" "$man" || missing="$missing $command"
+	for option in $(run "$command" --help | sed -n 's/^  \(-., \|    \)--\([a-z-]*\).*/\2/p'); do
+		grep -q -- "Fl -$option" "$man" || missing="$missing $command:$option"
+	done
+	for key in $(run "$command" --help | sed -n '/^After NAME/,$s/^  \([a-z_]*\).*/\1/p'); do
+		grep -q -- "$key" "$man" || missing="$missing $command:$key"
+	done
+done
+is "each command, option and key of --help is in the man page" "$missing" ""
 is "the plan" "$n" $((plan - 1))
