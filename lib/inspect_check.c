@@ -24,8 +24,9 @@
 #include "ring_core.h"
 #include "table.h"
 
-#define BLOCK 16384
-#define PROBE 64 /* entries of an index that are read at once */
+#define BLOCK       16384
+#define PROBE       64 /* entries of an index that are read at once */
+#define PROBES_EACH 64 /* entries of an index that may be looked at for each that it has */
 
 struct check {
 	const struct shr_inspect *inspect;
@@ -34,7 +35,8 @@ struct check {
 	uint32_t object;
 	const struct shm_object *entry;
 	uint32_t members;
-	int told; /* what @each has returned, if not 0 */
+	uint64_t probes; /* entries of an index that may still be looked at */
+	int told;        /* what @each has returned, if not 0 */
 };
 
 __attribute__((format(printf, 5, 6))) static void tell(struct check *check, uint32_t code,
@@ -216,7 +218,9 @@ static int check_zeroes(struct check *check, const struct ring_view *view)
 
 	if (!err)
 		err = number(check, RING(tail), &from);
-	for (; !err && (int64_t)(clean - from) > 0;) {
+	/* Never more: check_ring() has told what is impossible, and a peer may have changed it
+	 * since. */
+	while (!err && (int64_t)(clean - from) > 0 && clean - from <= view->capacity) {
 		uint64_t at = from & (view->capacity - 1), size = view->capacity - at;
 
 		size = size < clean - from ? size : clean - from;
@@ -288,7 +292,7 @@ static int check_ring(struct check *check)
  * Where the index leads for the key of the slot @wanted: a slot; UINT32_MAX: nowhere.
  * It is that slot if its entry is on the way.
  */
-static int probe(const struct check *check, const struct table_geometry *is, uint32_t hash,
+static int probe(struct check *check, const struct table_geometry *is, uint32_t hash,
 		 uint32_t wanted, uint32_t *found)
 {
 	uint64_t entries[PROBE];
@@ -311,6 +315,9 @@ static int probe(const struct check *check, const struct table_geometry *is, uin
 			}
 		}
 		i += count;
+		check->probes -= count < check->probes ? count : check->probes;
+		if (!check->probes)
+			break;
 	}
 	return err;
 }
@@ -336,7 +343,7 @@ static int check_slot(struct check *check, const struct table_geometry *is, uint
 			     "is told to repair it",
 			     what);
 	}
-	if (!is->key_size || !(seen->generation & 1))
+	if (!is->key_size || !(seen->generation & 1) || !check->probes)
 		return 0;
 	err = number(check, offsetof(struct shm_table, version), &version);
 	if (!err)
@@ -351,6 +358,10 @@ static int check_slot(struct check *check, const struct table_geometry *is, uint
 		return err;
 	if (table_key_hash(is, &key) != seen->hash)
 		tell(check, SHR_DAMAGE_INDEX, slot, 0, "%s has a key of another hash", what);
+	else if (!check->probes)
+		tell(check, SHR_DAMAGE_INDEX, slot, 0,
+		     "the index of table %.47s is so full that not all keys were looked for",
+		     check->entry->name);
 	else if (found != slot)
 		tell(check, SHR_DAMAGE_INDEX, slot, 0, "%s is used, and not found by its key",
 		     what);
@@ -368,6 +379,7 @@ static int check_table(struct check *check)
 	if (err)
 		return err;
 	table_geometry(&is, check->entry);
+	check->probes = PROBES_EACH * (is.index_size + PROBE);
 	slots = check->entry->offset + is.slots_at;
 	snprintf(what, sizeof(what), "the lock of table %.47s", check->entry->name);
 	check_mutex(check, &copy.lock, 0, what);

@@ -110,7 +110,7 @@ static int zero(const struct image *image, const struct ring_view *view, uint64_
 	static const char zeroes[BLOCK];
 	int err = 0;
 
-	while (!err && from < to) {
+	while (!err && (int64_t)(to - from) > 0) {
 		uint64_t at = from & (view->capacity - 1), size = view->capacity - at;
 
 		size = block_of(data + at, data + at + (size < to - from ? size : to - from));

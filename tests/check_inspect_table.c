@@ -226,6 +226,42 @@ static int no_more(const struct shr_damage *damage, void *found)
 	return ++*(int *)found == 20;
 }
 
+static int index_only(const struct shr_damage *damage, void *found)
+{
+	ck_assert_uint_eq(damage->code, SHR_DAMAGE_INDEX);
+	++*(int *)found;
+	return 0;
+}
+
+/* All graves: no key is found, and no entry is empty where a search would end. */
+START_TEST(an_index_that_leads_nowhere_is_told_in_bounded_time)
+{
+	struct shr_table *table = table_make(SHR_TABLE_ATOMIC, 20000);
+	struct shr_inspect *inspect = inspect_open();
+	struct shr_table_status status;
+	struct shr_object_info object;
+	uint64_t grave = INDEX_GRAVE;
+	int found = 0;
+	char key[16];
+
+	for (int i = 0; i < 20000; i++) {
+		snprintf(key, sizeof(key), "%d", i);
+		put(table, key);
+	}
+	MUST(shr_inspect_check(inspect, index_only, &found));
+	ck_assert_int_eq(found, 0);
+	MUST(shr_inspect_object(inspect, 0, &object));
+	MUST(shr_inspect_table(inspect, 0, &status));
+	for (uint64_t i = 0; i < status.index_size; i++)
+		poke(object.offset + FORMAT_TABLE_INDEX + i * sizeof(grave), &grave, sizeof(grave));
+	MUST(shr_inspect_check(inspect, index_only, &found));
+	ck_assert_int_ge(found, 1);
+	ck_assert_int_lt(found, 100); /* a look at all entries for each key would tell of each */
+	shr_inspect_close(inspect);
+	MUST(shr_table_close(table));
+}
+END_TEST
+
 static int look_at_all(void)
 {
 	int found = 0;
@@ -323,6 +359,7 @@ int main(void)
 	tcase_add_loop_test(tc, a_slot_that_changes_all_the_time_has_numbers, 0, 2);
 	tcase_add_test(tc, the_lock_of_a_table_tells_its_owner);
 	tcase_add_test(tc, the_counters_of_a_table_are_described);
+	tcase_add_test(tc, an_index_that_leads_nowhere_is_told_in_bounded_time);
 	tcase_add_loop_test(tc, no_damaged_table_is_more_than_an_error, 0, 3);
 	suite_add_tcase(suite, tc);
 	return tap_run(suite);

@@ -65,12 +65,12 @@ SHR_API int shr_inspect_open_image(struct shr_inspect **inspect, int fd);
 
 /*
  * Write an image of the segment, as it is just now, to the file @fd, which is made as
- * long as the segment; what was never written to stays a hole. The records of its rings and tables
- * are whole, also while it is in use: of a ring all that were committed before the call and
- * not used again before its end; of a table each used slot as some commit left it, or torn as
- * it is. A slot that changes faster than it can be copied is left out, and counted in
- * *@left_out (may be NULL). Bytes, counters and locks are as they are found. On failure @fd is the caller's to
- * remove.
+ * long as the segment; what was never written to stays a hole. The records of its rings
+ * and tables are whole, also while it is in use: of a ring all that were committed before
+ * the call and not used again before its end; of a table each used slot as some commit left
+ * it, or torn as it is. A slot that changes faster than it can be copied is left out, and
+ * counted in *@left_out (may be NULL). Bytes, counters and locks are as they are found, and
+ * so is a ring or table that is corrupt. On failure the file is the caller's to remove.
  *
  * Progress: never waits; reads the segment once, rings and tables twice to nine times, a
  *           slot at most SHR_INSPECT_TRIES times more.

@@ -322,7 +322,8 @@ SHR_API int shr_table_read_slow(const struct shr_table *table, uint32_t slot, vo
  * Progress: lock-free and bounded: at most SHR_TABLE_TRIES copies, each of which
  *           fails only if somebody commits while it is made (in place: is inside).
  * Returns:  0, or -ENOENT the slot is free, or the key is not there
- *                 -EAGAIN changed too fast, or torn (in place); @buffer has no meaning
+ *                 -EAGAIN changed too fast, or torn (in place)
+ *           After any of them @buffer has no meaning.
  * Since:    0.1
  */
 SHR_API inline int shr_table_read(const struct shr_table *table, uint32_t slot, void *buffer,
