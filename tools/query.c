@@ -573,21 +573,24 @@ static int compare_texts(const struct datum *a, const struct datum *b)
 	return result ? order(result<0, result> 0) : order(a->size<b->size, a->size> b->size);
 }
 
-/* 0, 1 or -ENOMEM. Bytes behind a zero byte are matched, too. */
+/* 0, 1 or -ENOMEM. Bytes behind a zero byte are matched, too, where the library can. */
 static int matches(const regex_t *regex, const struct datum *datum)
 {
 	regmatch_t whole = {.rm_so = 0, .rm_eo = (regoff_t)datum->size};
+	char *text = malloc(datum->size + 1); /* it must be terminated, and the record is not */
 	int result;
 
+	if (!text)
+		return -ENOMEM;
+	memcpy(text, datum->text, datum->size);
+	text[datum->size] = 0;
 #ifdef REG_STARTEND
-	result = regexec(regex, datum->text, 0, &whole, REG_STARTEND);
+	result = regexec(regex, text, 0, &whole, REG_STARTEND);
 #else
-	char *text = strndup(datum->text, datum->size);
-
 	(void)whole;
-	result = text ? regexec(regex, text, 0, NULL, 0) : REG_ESPACE;
-	free(text);
+	result = regexec(regex, text, 0, NULL, 0);
 #endif
+	free(text);
 	return result == REG_ESPACE ? -ENOMEM : !result;
 }
 
