@@ -10,7 +10,7 @@ _shmring_dump_segments() {
 _shmring_dump() {
 	local commands='list info schema locks stat blame check save records follow'
 	local options='-r --read= -o --output= -n --last= -c --count= -f --from= --since= --until= -q --query= -F --fields= -g --group= -k --groups= -b --bytes=
-		-i --interval= -l --lines --fail-on-loss --time= --color= -h --help -V --version'
+		-i --interval= -l --lines --fail-on-loss --cursor-file= --once -R --rate= -t --timeout= --time= --color= -h --help -V --version'
 	local word=${COMP_WORDS[COMP_CWORD]} option words='' i command='' segment='' one
 
 	# --output=json is three words here, or two.
@@ -24,7 +24,7 @@ _shmring_dump() {
 		case ${COMP_WORDS[i]} in
 		-r | --read | -i | --interval | -o | --output | -n | --last | -c | --count | -f | --from | \
 			-b | --bytes | -q | --query | -F | --fields | -g | --group | -k | --groups | \
-			--since | --until | --time | --color)
+			-R | --rate | -t | --timeout | --cursor-file | --since | --until | --time | --color)
 			[[ ${COMP_WORDS[i + 1]} == = ]] && ((i++))
 			((i++))
 			;;
@@ -39,7 +39,11 @@ _shmring_dump() {
 	--color) words='auto always never' ;;
 	-r | --read) COMPREPLY=($(compgen -f -- "$word")) && return ;;
 	-n | --last | -c | --count | -b | --bytes | -i | --interval | -q | --query | -F | --fields | \
-		-g | --group | -k | --groups | --since | --until) return ;;
+		-g | --group | -k | --groups | --since | --until | -R | --rate) return ;;
+	-t | --timeout) words=off ;;
+	--cursor-file)
+		compopt -o default 2>/dev/null
+		return ;;
 	*)
 		if [[ $word == -* ]]; then
 			words=$options

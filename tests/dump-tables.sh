@@ -282,7 +282,7 @@ is "repaired" "$(dump records "$name" blocks)" \
 
 # Many slots, and the last change before the end
 rm -f "$dir/follow"
-./shmring-dump follow "$name" blocks >"$dir/follow" 2>"$dir/err" &
+./shmring-dump follow --once "$name" blocks >"$dir/follow" 2>"$dir/err" &
 follow=$!
 started="$started $follow"
 ready

@@ -186,7 +186,7 @@ ok "and tells how much it has shown" "$(grep -q 'records shown, [0-9]* bytes los
 kill -9 $pour
 wait $pour 2>/dev/null
 rm -f "$dir/out"
-./shmring-dump follow "$name-2" >"$dir/out" 2>"$dir/err" &
+./shmring-dump follow --once "$name-2" >"$dir/out" 2>"$dir/err" &
 follow=$!
 started="$started $follow"
 sleep 0.2

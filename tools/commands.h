@@ -27,21 +27,24 @@ struct limit {
 struct request {
 	struct style style;
 	uint64_t interval_ns; /* stat, top: between looks; 0: not given */
-	int lines;	      /* stat: one for each counter */
-	int once;	      /* top: one screen as text */
+	int lines;            /* stat: one for each counter */
 	int follow;
 	int fail_on_loss;
-	int from;      /* SHR_WALK_OLDEST ... */
-	uint64_t last; /* UINT64_MAX: all */
+	uint64_t rate;       /* follow: records that are shown in a second */
+	uint64_t silence_ns; /* follow: without a record, and then it ends */
+	int once;            /* follow: this segment only, and only if it is there */
+	int from;            /* SHR_WALK_OLDEST ... */
+	uint64_t last;       /* UINT64_MAX: all */
 	uint64_t count;
-	const char *image; /* NULL: a segment that is there */
-	struct shr_inspect *opened; /* stat: that image */
-	struct query *query;   /* NULL: all records */
-	struct fields *fields; /* NULL: all of them */
-	struct fields *group;  /* count by this one; NULL: show records */
+	const char *image;          /* NULL: a segment that is there */
+	struct shr_inspect *opened; /* stat: that image; records: that, or the segment */
+	struct query *query;        /* NULL: all records */
+	struct fields *fields;      /* NULL: all of them */
+	struct fields *group;       /* count by this one; NULL: show records */
+	const char *cursor_file;
 	struct limit since, until;
-	uint64_t groups;       /* values of it that are shown */
-	char **objects; /* by name; none: all rings */
+	uint64_t groups; /* values of it that are shown */
+	char **objects;  /* by name; none: all rings */
 	int object_count;
 };
 
@@ -57,8 +60,8 @@ int command_locks(const struct shr_inspect *inspect, const struct style *style, 
 int command_check(const struct shr_inspect *inspect, const struct style *style, const char *name);
 /* To @file, which must not be there yet. */
 int command_save(const struct shr_inspect *inspect, const char *name, const char *file);
-int command_records(const struct shr_inspect *inspect, const struct request *request,
-		    const char *name);
+/* The records of request->opened, or what follow finds by @name. */
+int command_records(const struct request *request, const char *name);
 
 /* Print what is wrong with the command line, and return EXIT_USAGE. @argument: or NULL. */
 int usage(const char *sentence, const char *argument);
@@ -69,7 +72,7 @@ int failed(const char *segment, int err);
 /* Print one JSON value and a newline, and free it. */
 void show_json(const struct style *style, json_t *json);
 
-void put_size(uint64_t bytes); /* "1234567 bytes (1.2 MiB)" */
+void put_size(uint64_t bytes);      /* "1234567 bytes (1.2 MiB)" */
 void put_time(uint64_t time_ns);    /* to the second */
 void put_time_ns(uint64_t time_ns); /* all of it */
 

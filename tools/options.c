@@ -19,7 +19,15 @@
 #define HELP_COLUMN 23
 #define ONLY_LONG   256 /* and more: options without a letter */
 
-enum { OPTION_FAIL_ON_LOSS = ONLY_LONG, OPTION_COLOR, OPTION_SINCE, OPTION_TIME, OPTION_UNTIL };
+enum {
+	OPTION_CURSOR_FILE = ONLY_LONG,
+	OPTION_FAIL_ON_LOSS,
+	OPTION_ONCE,
+	OPTION_COLOR,
+	OPTION_SINCE,
+	OPTION_TIME,
+	OPTION_UNTIL
+};
 
 static const struct {
 	int letter;           /* or ONLY_LONG ... */
@@ -61,6 +69,13 @@ static const struct {
 	{'b', "bytes", "N", "text: show at most N bytes of what has no type (256)"},
 	{'i', "interval", "SEC", "stat: again every SEC seconds, with rates"},
 	{'l', "lines", NULL, "stat: one line for each counter"},
+	{OPTION_CURSOR_FILE, "cursor-file", "FILE",
+	 "follow: go on where the last one with this file stopped"},
+	{'R', "rate", "N", "follow: show at most N a second, count the others"},
+	{'t', "timeout", "SEC", "follow: end after SEC seconds without a record; or off"},
+	{OPTION_ONCE, "once", NULL,
+	 "follow: end if there is no segment, or when it is\n"
+	 "unlinked or replaced: do not wait for another one"},
 	{OPTION_FAIL_ON_LOSS, "fail-on-loss", NULL,
 	 "exit 8 if records were used again before they were shown,\n"
 	 "or changes of a slot were told with a later one"},
@@ -180,6 +195,21 @@ static int take_time(const char *text)
 	return 0;
 }
 
+/* Seconds, also 0.5, or off. */
+static int take_silence(const char *text, uint64_t *ns)
+{
+	char *end;
+	double seconds = strtod(text, &end);
+
+	*ns = UINT64_MAX;
+	if (!strcmp(text, "off"))
+		return 0;
+	if (*text < '0' || *text > '9' || *end || !(seconds < 1e9))
+		return usage("not a number of seconds", text);
+	*ns = (uint64_t)(seconds * 1e9);
+	return 0;
+}
+
 static int take_limit(const char *text, struct limit *limit)
 {
 	char *end;
@@ -236,8 +266,18 @@ static int take(int option, const char *text, struct request *request)
 		return take_number(text, &request->groups);
 	case 'q':
 		return status_of(query_add(&request->query, text));
+	case OPTION_CURSOR_FILE:
+		request->cursor_file = text;
+		return 0;
 	case OPTION_FAIL_ON_LOSS:
 		request->fail_on_loss = 1;
+		return 0;
+	case 'R':
+		return take_number(text, &request->rate);
+	case 't':
+		return take_silence(text, &request->silence_ns);
+	case OPTION_ONCE:
+		request->once = 1;
 		return 0;
 	case OPTION_SINCE:
 		return take_limit(text, &request->since);
@@ -262,7 +302,9 @@ void options_default(struct request *request)
 				    .from = -1,
 				    .last = UINT64_MAX,
 				    .count = UINT64_MAX,
-				    .groups = UINT64_MAX};
+				    .groups = UINT64_MAX,
+				    .rate = UINT64_MAX,
+				    .silence_ns = UINT64_MAX};
 	take_color("auto", &request->style);
 }
 

@@ -5,14 +5,11 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "show.h"
-#include "times.h"
 
-#define PAYLOAD_MAX    ((size_t)1 << 20) /* copied of one record */
-#define PAUSE_FIRST_NS 1000000           /* between looks where nothing is new: 1 ms, */
-#define PAUSE_LAST_NS  50000000          /* growing to 50 ms */
+#define PAYLOAD_MAX ((size_t)1 << 20) /* copied of one record */
+#define RESUMES     10                /* of a walk that is overtaken on its way */
 
 volatile sig_atomic_t show_stopped;
 
@@ -59,12 +56,11 @@ static void tell_loss(struct show *show, struct source *source)
 	show->lost += lost;
 }
 
-static int walk_of(const struct show *show, uint32_t index, struct shr_walk **walk)
+static int walk_open(const struct show *show, uint32_t index, int from, struct shr_walk **walk)
 {
-	const struct request *request = show->request;
-	uint32_t flags = (uint32_t)request->from | SHR_WALK_SKIPPED;
+	uint32_t flags = (uint32_t)from | SHR_WALK_SKIPPED;
 
-	if (!request->follow)
+	if (!show->request->follow)
 		flags |= SHR_WALK_BUSY;
 	return shr_walk_open(walk, show->inspect, index, flags, PAYLOAD_MAX);
 }
@@ -75,7 +71,7 @@ static int skip_to_last(struct show *show, uint32_t index, struct source *source
 	struct shr_walk_record record;
 	struct shr_walk *ahead = NULL;
 	uint64_t there = 0;
-	int err = walk_of(show, index, &ahead);
+	int err = walk_open(show, index, show->from, &ahead);
 
 	while (!err && shr_walk_position(ahead) - shr_walk_position(source->walk) <=
 			       source->object.ring.capacity) {
@@ -84,10 +80,61 @@ static int skip_to_last(struct show *show, uint32_t index, struct source *source
 	}
 	shr_walk_close(ahead);
 	err = err == -EAGAIN ? 0 : err;
-	for (; !err && there > show->request->last; there--)
+	for (; !err && there > show->last; there--)
 		err = shr_walk_next(source->walk, &record);
 	source->lost = shr_walk_lost(source->walk); /* not asked for */
 	return err == -EAGAIN ? 0 : err;
+}
+
+/* What was there and cannot be shown is lost: @bytes before the walk's place. */
+static void lost_before(struct source *source, uint64_t bytes, uint64_t expected)
+{
+	source->lost = shr_walk_lost(source->walk) - bytes;
+	if (expected > source->expected)
+		source->expected = expected;
+}
+
+/* A ring that was made meanwhile begins at position 0, with number 1. */
+static void from_start(struct source *source)
+{
+	uint64_t position = shr_walk_position(source->walk);
+
+	lost_before(source, (int64_t)position > 0 ? position : 0,
+		    source->object.ring.flags & SHR_RING_SEQUENCE ? 1 : 0);
+}
+
+/* Go on at @position, where the number @sequence comes, or at what is left after it. */
+static int resume(struct show *show, uint32_t index, struct source *source, uint64_t position,
+		  uint64_t sequence)
+{
+	struct shr_walk_record record;
+	uint64_t at;
+	int err = 0;
+
+	/* From the oldest one. Where the walk is overtaken on the way, it begins anew. */
+	for (int i = 0; i < RESUMES && !err; i++) {
+		uint64_t lost;
+
+		shr_walk_close(source->walk);
+		source->walk = NULL;
+		err = walk_open(show, index, SHR_WALK_OLDEST, &source->walk);
+		lost = err ? 0 : shr_walk_lost(source->walk);
+		while (!err && (int64_t)(position - shr_walk_position(source->walk)) > 0)
+			err = shr_walk_next(source->walk, &record);
+		if (!err && shr_walk_lost(source->walk) == lost)
+			break;
+	}
+	if (err && err != -EAGAIN)
+		return err;
+	at = shr_walk_position(source->walk);
+	if (!err) {
+		lost_before(source, at - position, sequence);
+		return 0;
+	}
+	fputs("shmring-dump: ", stderr);
+	text_string(stderr, source->object.name);
+	fputs(": the cursor file is beyond the end of it: going on with new records\n", stderr);
+	return 0;
 }
 
 /* Have its records what --since or --until asks for? */
@@ -149,6 +196,7 @@ static int open_source(struct show *show, uint32_t index)
 {
 	const struct request *request = show->request;
 	struct source *source = &show->sources[show->count];
+	uint64_t position, sequence;
 	int table, err;
 
 	*source = (struct source){0};
@@ -164,8 +212,8 @@ static int open_source(struct show *show, uint32_t index)
 		show->left_out = 1;
 		return err == -EINVAL ? 0 : err;
 	}
-	source->expected = request->since.kind == LIMIT_SEQUENCE ? request->since.value : 0;
-	err = table ? table_open(&source->table, show, index) : walk_of(show, index, &source->walk);
+	err = table ? table_open(&source->table, show, index)
+		    : walk_open(show, index, show->from, &source->walk);
 	if (err) {
 		unbind(source);
 		return err;
@@ -173,7 +221,12 @@ static int open_source(struct show *show, uint32_t index)
 	show->count++;
 	if (table)
 		return 0;
-	if (request->last != UINT64_MAX)
+	source->expected = request->since.kind == LIMIT_SEQUENCE ? request->since.value : 0;
+	if (show->cursor && !cursor_get(show->cursor, source->object.name, &position, &sequence))
+		err = resume(show, index, source, position, sequence);
+	else if (show->anew)
+		from_start(source);
+	else if (show->last != UINT64_MAX)
 		err = skip_to_last(show, index, source);
 	source->end = shr_walk_position(source->walk) + source->object.ring.capacity;
 	return err;
@@ -196,8 +249,7 @@ static int open_sources(struct show *show)
 	return err;
 }
 
-/* Show up to a burst of what there is: number of records, or -errno. */
-static int show_some(struct show *show, struct source *source, int now)
+int show_some(struct show *show, struct source *source, int now)
 {
 	const struct request *request = show->request;
 	struct shr_walk_record record;
@@ -234,58 +286,6 @@ static int show_all(struct show *show)
 	return 0;
 }
 
-/* Nothing that comes now is before --until. */
-static int all_done(const struct show *show)
-{
-	const struct limit *until = &show->request->until;
-
-	if (until->kind == LIMIT_TIME && time_now() > until->value)
-		return 1;
-	for (uint32_t i = 0; i < show->count; i++)
-		if (!show->sources[i].done)
-			return 0;
-	return until->kind != LIMIT_NONE;
-}
-
-static int show_follow(struct show *show)
-{
-	long pause = PAUSE_FIRST_NS;
-	int obsolete = 0;
-
-	while (!show_enough(show) && !ferror(stdout)) {
-		struct shr_segment_info info;
-		int some = 0;
-
-		for (uint32_t i = 0; i < show->count; i++) {
-			int n = show_some(show, &show->sources[i], obsolete);
-
-			if (n < 0)
-				return n;
-			some |= n;
-		}
-		if (some) {
-			pause = PAUSE_FIRST_NS;
-			obsolete = 0;
-			continue;
-		}
-		fflush(stdout);
-		if (all_done(show))
-			return 0;
-		/* What was committed before it became obsolete has been looked for since. */
-		if (obsolete) {
-			fputs("shmring-dump: the segment is obsolete: it was unlinked or "
-			      "replaced\n",
-			      stderr);
-			return 0;
-		}
-		nanosleep(&(struct timespec){.tv_nsec = pause}, NULL);
-		pause = pause * 2 < PAUSE_LAST_NS ? pause * 2 : PAUSE_LAST_NS;
-		if (!shr_inspect_segment(show->inspect, &info))
-			obsolete = (int)info.obsolete;
-	}
-	return 0;
-}
-
 static void tell_end(const struct show *show)
 {
 	fflush(stdout);
@@ -293,37 +293,69 @@ static void tell_end(const struct show *show)
 		show->group ? "counted" : "shown", show->lost);
 	if (show->missing)
 		fprintf(stderr, ", %" PRIu64 " records missing", show->missing);
+	if (show->held)
+		fprintf(stderr, ", %" PRIu64 " held back", show->held);
 	if (show->merged)
 		fprintf(stderr, ", %" PRIu64 " changes told with a later one", show->merged);
 	fputc('\n', stderr);
 }
 
-static int show_sources(struct show *show)
+int show_open(struct show *show)
+{
+	int err = open_sources(show);
+	int result = err ? failed(show->name, err) : check_names(show);
+
+	show->opened |= !result;
+	return result;
+}
+
+void show_close(struct show *show)
+{
+	for (uint32_t i = 0; i < show->count; i++) {
+		shr_walk_close(show->sources[i].walk);
+		table_close(show->sources[i].table);
+		unbind(&show->sources[i]);
+	}
+	show->count = 0;
+	if (show->inspect != show->request->opened)
+		shr_inspect_close(show->inspect);
+	show->inspect = NULL;
+}
+
+static int show_records(struct show *show)
+{
+	int result;
+
+	show->inspect = show->request->opened;
+	result = show_open(show);
+	if (!result) {
+		int err = show_all(show);
+
+		result = err ? failed(show->name, err) : 0;
+	}
+	show_close(show);
+	return result;
+}
+
+static int show_end(const struct show *show, int result)
 {
 	const struct request *request = show->request;
-	int err = open_sources(show), result;
 
-	if (!err) {
-		result = check_names(show);
-		if (result)
-			return result;
-		err = request->follow ? show_follow(show) : show_all(show);
-	}
 	if (show->group)
 		group_show(show->group, &request->style, request->group, request->groups);
 	else if (request->style.format == FORMAT_JSON)
 		fputs(show->shown || show->lost ? "]\n" : "[]\n", stdout);
-	result = err ? failed(show->name, err) : 0;
 	if (request->style.format == FORMAT_TEXT &&
 	    (request->follow || (show->group && (show->lost || show->missing))))
+		tell_end(show);
+	else if (show->held) /* not all is in the JSON */
 		tell_end(show);
 	if (!result && (show->lost || show->missing || show->merged) && request->fail_on_loss)
 		result = EXIT_LOSS;
 	return result;
 }
 
-int command_records(const struct shr_inspect *inspect, const struct request *request,
-		    const char *name)
+int command_records(const struct request *request, const char *name)
 {
 	struct show *show = calloc(1, sizeof(*show));
 	struct sigaction action = {.sa_handler = stop};
@@ -331,8 +363,9 @@ int command_records(const struct shr_inspect *inspect, const struct request *req
 
 	if (show)
 		*show = (struct show){.request = request,
-				      .inspect = inspect,
 				      .name = name,
+				      .from = request->from,
+				      .last = request->last,
 				      .group = request->group ? group_new() : NULL};
 	if (!show || (request->group && !show->group)) {
 		fputs("shmring-dump: out of memory\n", stderr);
@@ -343,12 +376,9 @@ int command_records(const struct shr_inspect *inspect, const struct request *req
 		sigaction(SIGINT, &action, NULL);
 		sigaction(SIGTERM, &action, NULL);
 	}
-	result = show_sources(show);
-	for (uint32_t i = 0; i < show->count; i++) {
-		shr_walk_close(show->sources[i].walk);
-		table_close(show->sources[i].table);
-		unbind(&show->sources[i]);
-	}
+	result = request->follow ? show_follow(show) : show_records(show);
+	if (show->opened)
+		result = show_end(show, result);
 	group_free(show->group);
 	free(show);
 	return result;

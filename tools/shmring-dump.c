@@ -115,23 +115,32 @@ static int open_segment(struct shr_inspect **inspect, int *argc, char ***argv,
 	return err ? failed(*name, err) : 0;
 }
 
+/* An option that only follow has, if one is given. */
+static const char *of_follow(const struct request *request)
+{
+	return request->cursor_file                ? "--cursor-file"
+	       : request->once                     ? "--once"
+	       : request->rate != UINT64_MAX       ? "--rate"
+	       : request->silence_ns != UINT64_MAX ? "--timeout"
+						   : NULL;
+}
+
 static int run_records(int argc, char **argv, struct request *request)
 {
-	struct shr_inspect *inspect = NULL;
-	const char *name;
-	int result = open_segment(&inspect, &argc, &argv, request, &name);
+	const char *name, *option = of_follow(request);
+	int result;
 
+	if (option)
+		return usage("only follow has this option", option);
+	result = open_segment(&request->opened, &argc, &argv, request, &name);
 	if (result)
 		return result;
 	if (request->from < 0)
-		request->from = request->follow && request->last == UINT64_MAX &&
-						request->since.kind == LIMIT_NONE
-					? SHR_WALK_NEW
-					: SHR_WALK_OLDEST;
+		request->from = SHR_WALK_OLDEST;
 	request->objects = argv;
 	request->object_count = argc;
-	result = command_records(inspect, request, name);
-	shr_inspect_close(inspect);
+	result = command_records(request, name);
+	shr_inspect_close(request->opened);
 	return result;
 }
 
@@ -179,7 +188,18 @@ static int run_follow(int argc, char **argv, struct request *request)
 		return usage("nothing happens any more in an image: use records", NULL);
 	if (request->style.format == FORMAT_JSON)
 		return usage("follow never ends its JSON: use -o jsonl", NULL);
-	return run_records(argc, argv, request);
+	if (!argc)
+		return usage("which segment", NULL);
+	/* A descriptor leads to no other segment. */
+	if (!strncmp(argv[0], "fd:", 3))
+		request->once = 1;
+	if (request->from < 0)
+		request->from = request->last == UINT64_MAX && request->since.kind == LIMIT_NONE
+					? SHR_WALK_NEW
+					: SHR_WALK_OLDEST;
+	request->objects = argv + 1;
+	request->object_count = argc - 1;
+	return command_records(request, argv[0]);
 }
 
 /*

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <inttypes.h>
 
+#include "times.h"
+
 void show_comma(const struct show *show)
 {
 	if (show->request->style.format == FORMAT_JSON)
@@ -91,6 +93,36 @@ static void show_as_json(const struct show *show, const struct source *source,
 	show_json(&show->request->style, json);
 }
 
+void show_held(struct show *show)
+{
+	uint64_t now = time_steady();
+
+	if (now - show->second_ns < 1000000000u)
+		return;
+	if (show->held != show->held_told) {
+		fflush(stdout);
+		fprintf(stderr, "shmring-dump: %" PRIu64 " more records, not shown: -R\n",
+			show->held - show->held_told);
+	}
+	show->held_told = show->held;
+	show->second_ns = now;
+	show->in_second = 0;
+}
+
+/* Are there too many in this second? */
+static int hold(struct show *show)
+{
+	if (show->request->rate == UINT64_MAX)
+		return 0;
+	show_held(show);
+	if (show->in_second == show->request->rate) {
+		show->held++;
+		return 1;
+	}
+	show->in_second++;
+	return 0;
+}
+
 static int show_row(struct show *show, const struct source *source, const struct row *row)
 {
 	const struct request *request = show->request;
@@ -98,6 +130,8 @@ static int show_row(struct show *show, const struct source *source, const struct
 
 	if (chosen <= 0)
 		return chosen;
+	if (!show->group && hold(show))
+		return 0;
 	if (show->group) {
 		int err = group_add(show->group, source->group, row);
 
@@ -127,12 +161,12 @@ static int in_limits(const struct show *show, struct source *source, struct shr_
 		source->done = value - until->value > spread;
 		return 0;
 	}
-	if (since->kind == LIMIT_TIME)
-		return record->time_ns >= since->value;
+	if (since->kind == LIMIT_TIME && record->time_ns < since->value)
+		return 0;
 	if (since->kind == LIMIT_SEQUENCE && record->sequence < since->value)
 		return 0;
 	if (expected) { /* the first one */
-		record->lost = record->sequence - expected;
+		record->lost = record->sequence > expected ? record->sequence - expected : 0;
 		source->expected = 0;
 	}
 	return 1;
@@ -146,6 +180,7 @@ int show_record(struct show *show, struct source *source, const struct shr_walk_
 	uint64_t before = show->shown;
 	int err;
 
+	source->sequence = record->sequence;
 	if (!in_limits(show, source, &own))
 		return 0;
 	show->missing += own.lost;

@@ -9,6 +9,9 @@
 /* Before each value of JSON. */
 void show_comma(const struct show *show);
 
+/* Tell how many -R held back in the last second, if that is over. */
+void show_held(struct show *show);
+
 /* No more is to be shown. */
 int show_enough(const struct show *show);
 

@@ -83,10 +83,10 @@ int table_open(struct table_source **result, const struct show *show, uint32_t i
 		table_close(table);
 		return err;
 	}
-	if (request->from == SHR_WALK_NEW)
+	if (show->from == SHR_WALK_NEW)
 		table->next = table->slots.status.slots;
-	if (used > request->last)
-		table->skip = used - request->last;
+	if (used > show->last)
+		table->skip = used - show->last;
 	*result = table;
 	return 0;
 }

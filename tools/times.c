@@ -22,12 +22,22 @@ void time_set_style(enum time_style style)
 	time_style = style;
 }
 
-uint64_t time_now(void)
+static uint64_t time_of(clockid_t clock)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_REALTIME, &now);
+	clock_gettime(clock, &now);
 	return (uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec;
+}
+
+uint64_t time_now(void)
+{
+	return time_of(CLOCK_REALTIME);
+}
+
+uint64_t time_steady(void)
+{
+	return time_of(CLOCK_MONOTONIC);
 }
 
 /* @fraction: with what is behind the second. */

@@ -9,8 +9,8 @@
 enum time_style { TIMES_LOCAL, TIMES_UTC, TIMES_UNIX };
 void time_set_style(enum time_style style);
 
-/* CLOCK_REALTIME. */
-uint64_t time_now(void);
+uint64_t time_now(void);    /* CLOCK_REALTIME */
+uint64_t time_steady(void); /* CLOCK_MONOTONIC */
 
 /*
  * 2026-11-25T10:00:00.5Z, without Z in local time, T a space or the time of day left
