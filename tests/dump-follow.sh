@@ -11,7 +11,7 @@ end_all() {
 }
 trap end_all EXIT
 trap 'exit 1' INT TERM
-plan=35
+plan=37
 echo 1..$plan
 n=0
 ok() { # description, status
@@ -181,6 +181,15 @@ is "the file is JSON" "$(jq -r '.v, .rings.orders.sequence, .rings.log.position'
 1009
 48"
 is "and nothing is beside it" "$(find "$dir" -name 'cursor*' | wc -l)" 1
+
+ln "$cursor" "$dir/linked"
+does 'orders 1009 1010'
+./shmring-dump follow --cursor-file="$cursor" -t 0.1 "$name" orders >/dev/full 2>"$dir/err"
+is "what could not be written is not noted as shown" "$?; $(run --cursor-file="$cursor" -t 0.1 "$name" orders
+	numbers)" "1; 0
+1009 1010"
+is "the file was replaced, not written to" "$(jq -r .rings.orders.sequence "$dir/linked" "$cursor" |
+	paste -sd ' ' -)" "1009 1011"
 
 # Killed at any time
 rm "/dev/shm$name"
