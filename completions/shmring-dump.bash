@@ -10,7 +10,7 @@ _shmring_dump_segments() {
 _shmring_dump() {
 	local commands='list info schema locks stat blame check save records follow'
 	local options='-r --read= -o --output= -n --last= -c --count= -f --from= --since= --until= -q --query= -F --fields= -g --group= -k --groups= -b --bytes=
-		-i --interval= -l --lines --fail-on-loss --cursor-file= --once -R --rate= -t --timeout= --time= --color= -h --help -V --version'
+		-i --interval= -l --lines --fail-on-loss --cursor-file= --once --raw -R --rate= -t --timeout= --time= --color= -h --help -V --version'
 	local word=${COMP_WORDS[COMP_CWORD]} option words='' i command='' segment='' one
 
 	# --output=json is three words here, or two.
@@ -33,7 +33,7 @@ _shmring_dump() {
 		esac
 	done
 	case $option in
-	-o | --output) words='text json jsonl openmetrics prometheus' ;;
+	-o | --output) words='text json jsonl csv hex openmetrics prometheus' ;;
 	-f | --from) words='oldest unread new' ;;
 	--time) words='local utc unix' ;;
 	--color) words='auto always never' ;;

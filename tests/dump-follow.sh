@@ -119,7 +119,7 @@ started="$started $follow"
 soon 'ls -l "/proc/$follow/fd" 2>/dev/null | grep -q "$name"'
 sleep 0.1
 rm "/dev/shm$name"
-soon '! kill -0 "$follow" 2>/dev/null || grep -q "^State:.Z" "/proc/$follow/status"'
+soon '! kill -0 "$follow" 2>/dev/null || grep -qs "^State:.Z" "/proc/$follow/status"'
 ok "a descriptor leads to no other segment" $?
 
 # For so long, and so many

@@ -13,7 +13,7 @@ trap end_all EXIT
 trap 'exit 1' INT TERM
 TZ=UTC
 export TZ
-echo 1..47
+echo 1..49
 n=0
 ok() { # description, status
 	n=$((n + 1))
@@ -48,6 +48,8 @@ same() { # description, options and command...: of the segment and of its image
 is "save" "$(status save "$name" "$dir/image"):$(cat "$dir/out" "$dir/err")" "0:"
 same "the records of an image, as text" records
 same "and as JSON" records -o jsonl
+same "and as CSV" records -o csv
+same "and in hexadecimal" records -o hex
 same "its schema" schema
 is "its counters" "$(dump -r "$dir/image" stat -o json | jq -c '.counters[] | select(.object == "plain")')" \
 	"$(dump stat -o json "$name" | jq -c '.counters[] | select(.object == "plain")')"

@@ -8,7 +8,7 @@ trap 'rm -rf "$dir" "/dev/shm$name" "/dev/shm$name-2"' EXIT
 trap 'exit 1' INT TERM
 TZ=UTC
 export TZ
-plan=174
+plan=189
 echo 1..$plan
 n=0
 ok() { # description, status
@@ -360,6 +360,66 @@ shown() { dump records --time="$1" -n 1 "$name" orders | sed 's/.*#[0-9]* \(.*\)
 is "times in UTC" "$(TZ=XXX-2; export TZ; shown utc)" "$(iso "$last" | tr T ' ')Z"
 is "local ones" "$(TZ=XXX-2; export TZ; shown local)" "$(iso $((last + 7200000000000)) | tr T ' ')"
 is "seconds since 1970" "@$(shown unix)" "$(unix "$last")"
+
+# Other formats
+rm -f "/dev/shm$name" "/dev/shm$name-2"
+does 'order 1 -1 0.5 0.1 a,b' 'order 2 7 nan -inf "q"' 'log he said "no"' "log $(printf 'tab\there')" 'service web 7'
+is "csv: all that is known" "$(dump records -o csv "$name" | sed 's/^\("orders",[0-9]*,[0-9]*\),[0-9]*,/\1,T,/')" \
+'@object,@position,@sequence,@time,@type,@slot,@version,@state,id,delta,price,ratio,levels,name,side,beats,@bytes
+"orders",0,1,T,1,,,"ready",1,-1,0.5,0.1,"[-1,1]","a,b","B",,""
+"orders",64,2,T,2,,,"ready",2,7,NaN,-Infinity,"[7,2]","""q""","B",,""
+"log",0,1,,0,,,"ready",,,,,,,,,"he said ""no"""
+"log",32,2,,0,,,"ready",,,,,,,,,"tab\there"
+"services",,,,,0,1,"ready",,,,,,"web",,7,""'
+is "csv: what is asked for" "$(dump records -o csv -F name,id,levels[1] "$name")" \
+'name,id,levels[1]
+"a,b",1,1
+"""q""",2,2
+"web",,'
+is "csv: of one that is chosen" "$(dump records -o csv -F id -q 'name ~ "q"' "$name")" 'id
+2'
+is "csv: of none" "$(dump records -o csv -F id -q 'id == 3' "$name")" id
+./dump-segment make "$name-2"
+is "csv: all kinds of fields, and control characters" "$(dump records -o csv "$name-2" typed | sed -n 2p)" \
+'"typed",0,0,"ready",18446744073709551615,-9223372036854775808,0.1,NaN,"[Infinity,-Infinity]",4294967295,-2147483648,0.25,"[1,65535]",-32768,255,-128,"grüß ""dich""\n","\x1b[2J\x80\xff"'
+is "csv: what has no contents" "$(dump records -o csv "$name-2" plain | sed -n '2,3p')" \
+'"plain",0,0,"ready","read"
+"plain",16,0,"skipped",'
+is "csv: follow has its line of names once, whatever comes" "$(
+	./shmring-dump follow -t 1 -o csv -F id,beats -f oldest "$name" 2>"$dir/err" |
+	while read -r line; do
+		echo "$line"
+		[ "$line" = ,7 ] && rm "/dev/shm$name" && does "order 3 0 0 0 x"
+	done)" \
+'id,beats
+1,
+2,
+,7
+3,'
+does 'orders 1000 1999'
+is "csv: losses are told beside it" "$(dump records -o csv --since=1 -F id "$name" orders | grep -c -v '^[0-9]*$'
+	sed 's/[0-9]* records/N records/; s/[0-9]*$/N/' "$dir/err")" \
+'1
+orders: N records are missing, #1 to #N'
+rm "/dev/shm$name"
+does 'log 0123456789abcdefXYZ' 'log second'
+is "hex" "$(dump records -o hex "$name")" \
+'log @0 #1:
+00000000  30 31 32 33 34 35 36 37  38 39 61 62 63 64 65 66  |0123456789abcdef|
+00000010  58 59 5a                                          |XYZ|
+log @40 #2:
+00000000  73 65 63 6f 6e 64                                 |second|'
+is "hex: so many" "$(dump records -o hex -b 16 -c 1 "$name" | tail -n 2)" \
+'00000000  30 31 32 33 34 35 36 37  38 39 61 62 63 64 65 66  |0123456789abcdef|
+and 3 bytes'
+is "hex: no control characters" "$(dump records -o hex "$name-2" | LC_ALL=C tr -d '\n -~' | wc -c)" 0
+is "raw" "$(dump records --raw "$name")" '0123456789abcdefXYZsecond'
+dump records --raw "$name-2" plain >"$dir/out"
+is "raw: all bytes" "$(od -An -c "$dir/out" | tr -s ' ')" ' r e a d u n \0 r e a d 377'
+is "raw: not to a terminal" "$(script -qec "./shmring-dump records --raw $name" /dev/null | tr -d '\r')" \
+	"shmring-dump: --raw does not write to a terminal; see shmring-dump --help"
+is "formats of records only" "$(status -o csv info "$name")$(status -o hex list)$(status --raw schema "$name"
+	)$(status -o csv -g id records "$name")" 2222
 
 # Nonsense is an error or not, but never a crash
 seed=1

@@ -16,6 +16,9 @@ enum format {
 	FORMAT_JSONL,
 	FORMAT_OPENMETRICS, /* stat only, and the next */
 	FORMAT_PROMETHEUS,
+	FORMAT_CSV, /* records and follow only, and the next two */
+	FORMAT_HEX,
+	FORMAT_RAW, /* no value of -o */
 };
 
 struct style {
@@ -33,6 +36,8 @@ struct style {
 /* text.c: for a terminal. Whatever the bytes, no control character comes out. */
 /* To stand between quotes. */
 void text_bytes(FILE *out, const void *bytes, size_t size);
+/* The same where a quote means nothing. */
+void text_plain(FILE *out, const void *bytes, size_t size);
 /* A name or sentence. */
 void text_string(FILE *out, const char *string);
 /* Bytes in the column width that text_string() fills. */
@@ -44,6 +49,9 @@ void text_record(FILE *out, const struct style *style, const struct shr_schema *
 /* The value of a field, and of one element of it. */
 void text_field_value(FILE *out, const struct shr_field *field, const void *payload);
 void text_value(FILE *out, const struct shr_field *field, const void *payload, uint32_t index);
+
+/* All of it, in lines of 16 bytes: offset, hexadecimal, and ASCII. */
+void text_hexdump(FILE *out, const struct style *style, const struct shr_walk_record *record);
 
 /* What has no type. */
 void text_hex(FILE *out, const struct style *style, const struct shr_walk_record *record);
@@ -59,6 +67,11 @@ void text_counter(FILE *out, const struct shr_field *field, int index, struct va
 void text_counter_value(FILE *out, const struct shr_field *field, struct value value);
 void text_counter_name(FILE *out, const struct shr_field *field, int index);
 void text_counter_meaning(FILE *out, const struct shr_field *field, int index);
+
+static inline int is_json(const struct style *style)
+{
+	return style->format == FORMAT_JSON || style->format == FORMAT_JSONL;
+}
 
 /* Has it a payload to be shown? */
 static inline int has_payload(const struct shr_walk_record *record)

@@ -36,9 +36,17 @@ int fields_parse(struct fields **result, char option, const char *text, size_t m
 		fields->names[i] = (struct name){.text = at, .length = length};
 		at += length + 1;
 	}
-	free(*result); /* the option was given before: this time counts */
+	fields_free(*result); /* the option was given before: this time counts */
 	*result = fields;
 	return 0;
+}
+
+void fields_free(struct fields *fields)
+{
+	if (!fields)
+		return;
+	free(fields->own);
+	free(fields);
 }
 
 int fields_bind(struct fields *fields, const struct shr_object_info *object, struct column **result)

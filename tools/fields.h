@@ -14,6 +14,7 @@ struct name {
 struct fields {
 	char option;
 	const char *text; /* what was written after it */
+	char *own;        /* NULL, or what the names are in */
 	size_t count;
 	struct name names[];
 };
@@ -32,6 +33,8 @@ int fields_parse(struct fields **fields, char option, const char *text, size_t m
  */
 int fields_bind(struct fields *fields, const struct shr_object_info *object,
 		struct column **columns);
+
+void fields_free(struct fields *fields);
 
 /* A mistake, if there is a name that no object had. */
 int fields_mistake(const struct fields *fields, struct mistake *mistake);

@@ -23,6 +23,7 @@ enum {
 	OPTION_CURSOR_FILE = ONLY_LONG,
 	OPTION_FAIL_ON_LOSS,
 	OPTION_ONCE,
+	OPTION_RAW,
 	OPTION_COLOR,
 	OPTION_SINCE,
 	OPTION_TIME,
@@ -41,6 +42,7 @@ static const struct {
 	 "core:FILE#SEGMENT where several are in a core dump"},
 	{'o', "output", "FORMAT",
 	 "text (the default), json, or jsonl: one object a line;\n"
+	 "records, follow: also csv or hex;\n"
 	 "stat: openmetrics or prometheus (text format 0.0.4), too"},
 	{'n', "last", "N",
 	 "records, follow: begin with the newest N of each ring,\n"
@@ -51,6 +53,7 @@ static const struct {
 	{'f', "from", "WHERE",
 	 "begin at the oldest record there is, at the first that\n"
 	 "is unread, or with new ones; follow: new, else oldest"},
+	{OPTION_RAW, "raw", NULL, "records, follow: write the payloads, and nothing else"},
 	{OPTION_SINCE, "since", "LIMIT",
 	 "records, follow: from this number of a record on, or this\n"
 	 "time: 2026-11-25T10:00:00, with Z in UTC; @SECONDS since\n"
@@ -148,6 +151,8 @@ static int take_output(const char *text, struct style *style)
 					      [FORMAT_JSONL] = "jsonl",
 					      [FORMAT_OPENMETRICS] = "openmetrics",
 					      [FORMAT_PROMETHEUS] = "prometheus",
+					      [FORMAT_CSV] = "csv",
+					      [FORMAT_HEX] = "hex",
 					      NULL};
 	int format = which(text, formats);
 
@@ -278,6 +283,9 @@ static int take(int option, const char *text, struct request *request)
 		return take_silence(text, &request->silence_ns);
 	case OPTION_ONCE:
 		request->once = 1;
+		return 0;
+	case OPTION_RAW:
+		request->style.format = FORMAT_RAW;
 		return 0;
 	case OPTION_SINCE:
 		return take_limit(text, &request->since);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "csv.h"
 #include "show.h"
 
 #define PAYLOAD_MAX ((size_t)1 << 20) /* copied of one record */
@@ -39,11 +40,13 @@ static void tell_loss(struct show *show, struct source *source)
 		show->lost += lost; /* and told at the end */
 		return;
 	}
-	if (style->format == FORMAT_TEXT) {
-		fputs(BAD(style), stdout);
-		text_string(stdout, source->object.name);
-		printf(": lost %" PRIu64 " bytes: used again before they were read%s\n", lost,
-		       PLAIN(style));
+	if (!is_json(style)) {
+		FILE *out = show_losses(show);
+
+		fputs(BAD(style), out);
+		text_string(out, source->object.name);
+		fprintf(out, ": lost %" PRIu64 " bytes: used again before they were read%s\n", lost,
+			PLAIN(style));
 	} else {
 		json_t *json = json_object();
 
@@ -160,8 +163,8 @@ static int bind(struct show *show, struct source *source)
 		err = query_bind(request->query, &source->object, &source->query, &show->mistake);
 	if (!err && request->group)
 		err = fields_bind(request->group, &source->object, &source->group);
-	else if (!err && request->fields)
-		err = fields_bind(request->fields, &source->object, &source->fields);
+	else if (!err && show->fields)
+		err = fields_bind(show->fields, &source->object, &source->fields);
 	return err;
 }
 
@@ -176,7 +179,7 @@ static void unbind(struct source *source)
 static int check_names(const struct show *show)
 {
 	const struct request *request = show->request;
-	const struct fields *fields = request->group ? request->group : request->fields;
+	const struct fields *fields = request->group ? request->group : show->fields;
 	struct mistake mistake = show->mistake;
 
 	if (show->left_out && !show->limited)
@@ -300,11 +303,34 @@ static void tell_end(const struct show *show)
 	fputc('\n', stderr);
 }
 
+/* CSV has the same columns for all sources. */
+static int open_csv(struct show *show)
+{
+	int err = 0;
+
+	if (show->request->style.format != FORMAT_CSV || show->fields)
+		return 0;
+	show->fields = csv_fields(show);
+	if (!show->fields)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < show->count && !err; i++) {
+		struct source *source = &show->sources[i];
+
+		err = fields_bind(show->fields, &source->object, &source->fields);
+	}
+	return err;
+}
+
 int show_open(struct show *show)
 {
 	int err = open_sources(show);
-	int result = err ? failed(show->name, err) : check_names(show);
+	int result;
 
+	if (!err)
+		err = open_csv(show);
+	result = err ? failed(show->name, err) : check_names(show);
+	if (!result && !show->opened && show->request->style.format == FORMAT_CSV)
+		csv_names(show->fields);
 	show->opened |= !result;
 	return result;
 }
@@ -345,7 +371,7 @@ static int show_end(const struct show *show, int result)
 		group_show(show->group, &request->style, request->group, request->groups);
 	else if (request->style.format == FORMAT_JSON)
 		fputs(show->shown || show->lost ? "]\n" : "[]\n", stdout);
-	if (request->style.format == FORMAT_TEXT &&
+	if (!is_json(&request->style) &&
 	    (request->follow || (show->group && (show->lost || show->missing))))
 		tell_end(show);
 	else if (show->held) /* not all is in the JSON */
@@ -366,6 +392,7 @@ int command_records(const struct request *request, const char *name)
 				      .name = name,
 				      .from = request->from,
 				      .last = request->last,
+				      .fields = request->fields,
 				      .group = request->group ? group_new() : NULL};
 	if (!show || (request->group && !show->group)) {
 		fputs("shmring-dump: out of memory\n", stderr);
@@ -380,6 +407,8 @@ int command_records(const struct request *request, const char *name)
 	if (show->opened)
 		result = show_end(show, result);
 	group_free(show->group);
+	if (show->fields != request->fields)
+		fields_free(show->fields);
 	free(show);
 	return result;
 }

@@ -45,6 +45,7 @@ struct show {
 	int limited;            /* there are records that have what --since asks for */
 	int left_out;           /* objects, because */
 	struct mistake mistake; /* of this in -q */
+	struct fields *fields;  /* that are shown, NULL: all of them */
 	struct group *group;    /* NULL: records are shown */
 	uint64_t shown;
 	uint64_t held;      /* back, because of -R, */

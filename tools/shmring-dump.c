@@ -9,7 +9,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "fields.h"
 #include "image.h"
 #include "options.h"
 #include "query.h"
@@ -125,14 +127,23 @@ static const char *of_follow(const struct request *request)
 						   : NULL;
 }
 
+/* Of records. 0, or the exit status after a message. */
+static int check_format(const struct request *request)
+{
+	if (request->group && request->style.format >= FORMAT_CSV)
+		return usage("-g has text, json and jsonl only", NULL);
+	if (request->style.format == FORMAT_RAW && isatty(STDOUT_FILENO))
+		return usage("--raw does not write to a terminal", NULL);
+	return 0;
+}
+
 static int run_records(int argc, char **argv, struct request *request)
 {
 	const char *name, *option = of_follow(request);
-	int result;
+	int result = option ? usage("only follow has this option", option) : check_format(request);
 
-	if (option)
-		return usage("only follow has this option", option);
-	result = open_segment(&request->opened, &argc, &argv, request, &name);
+	if (!result)
+		result = open_segment(&request->opened, &argc, &argv, request, &name);
 	if (result)
 		return result;
 	if (request->from < 0)
@@ -183,6 +194,8 @@ static int run_save(int argc, char **argv, struct request *request)
 
 static int run_follow(int argc, char **argv, struct request *request)
 {
+	int result;
+
 	request->follow = 1;
 	if (request->image)
 		return usage("nothing happens any more in an image: use records", NULL);
@@ -190,6 +203,9 @@ static int run_follow(int argc, char **argv, struct request *request)
 		return usage("follow never ends its JSON: use -o jsonl", NULL);
 	if (!argc)
 		return usage("which segment", NULL);
+	result = check_format(request);
+	if (result)
+		return result;
 	/* A descriptor leads to no other segment. */
 	if (!strncmp(argv[0], "fd:", 3))
 		request->once = 1;
@@ -289,16 +305,31 @@ static int run_look(const struct command *command, int argc, char **argv, struct
 	return result;
 }
 
+/* 0, or the exit status after a message. */
+static int check_command(const struct command *command, enum format format)
+{
+	int metrics = format == FORMAT_OPENMETRICS || format == FORMAT_PROMETHEUS;
+
+	if (metrics && command->run != run_stat)
+		return usage("only stat has this format; not", command->name);
+	if (format >= FORMAT_CSV && command->run != run_records && command->run != run_follow)
+		return usage("only records and follow have this format; not", command->name);
+	return 0;
+}
+
 static int run(const char *name, int argc, char **argv, struct request *request)
 {
-	if (request->style.format > FORMAT_JSONL && strcmp(name, "stat"))
-		return usage("only stat has that output format", NULL);
 	for (size_t i = 0; i < COMMAND_COUNT; i++) {
 		const struct command *command = &commands[i];
+		int result;
 
-		if (!strcmp(name, command->name))
-			return command->run ? command->run(argc, argv, request)
-					    : run_look(command, argc, argv, request);
+		if (strcmp(name, command->name))
+			continue;
+		result = check_command(command, request->style.format);
+		if (result)
+			return result;
+		return command->run ? command->run(argc, argv, request)
+				    : run_look(command, argc, argv, request);
 	}
 	return usage("unknown command", name);
 }
@@ -322,8 +353,8 @@ int main(int argc, char **argv)
 		result = run("list", 0, NULL, &request);
 	}
 	query_free(request.query);
-	free(request.fields);
-	free(request.group);
+	fields_free(request.fields);
+	fields_free(request.group);
 	if (fflush(stdout) || ferror(stdout)) {
 		fprintf(stderr, "shmring-dump: cannot write: %s\n", strerror(errno));
 		result = result ? result : EXIT_FAILURE;

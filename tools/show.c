@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <inttypes.h>
 
+#include "csv.h"
 #include "times.h"
 
 void show_comma(const struct show *show)
@@ -18,14 +19,27 @@ int show_enough(const struct show *show)
 	return show->shown >= show->request->count || show_stopped;
 }
 
+FILE *show_losses(const struct show *show)
+{
+	enum format format = show->request->style.format;
+
+	if (format == FORMAT_TEXT || format == FORMAT_HEX)
+		return stdout;
+	fflush(stdout);
+	return stderr;
+}
+
 /* By their numbers: dropped, or overwritten before they were read. */
-static void text_missing(const struct style *style, const struct source *source,
+static void text_missing(const struct show *show, const struct source *source,
 			 const struct shr_walk_record *record)
 {
-	fputs(BAD(style), stdout);
-	text_string(stdout, source->object.name);
-	printf(": %" PRIu64 " records are missing, #%" PRIu64 " to #%" PRIu64 "%s\n", record->lost,
-	       record->sequence - record->lost, record->sequence - 1, PLAIN(style));
+	const struct style *style = &show->request->style;
+	FILE *out = show_losses(show);
+
+	fputs(BAD(style), out);
+	text_string(out, source->object.name);
+	fprintf(out, ": %" PRIu64 " records are missing, #%" PRIu64 " to #%" PRIu64 "%s\n",
+		record->lost, record->sequence - record->lost, record->sequence - 1, PLAIN(style));
 }
 
 /* Without what is in it: 1, and that is to follow. */
@@ -68,8 +82,11 @@ static void show_text(const struct show *show, const struct source *source, cons
 
 	if (!more)
 		return;
-	if (show->request->fields) {
-		text_fields(stdout, style, show->request->fields, source->fields, row);
+	if (style->format == FORMAT_HEX) {
+		putchar('\n');
+		text_hexdump(stdout, style, row->record);
+	} else if (show->fields) {
+		text_fields(stdout, style, show->fields, source->fields, row);
 		putchar('\n');
 	} else if (row->slot) {
 		slot_text_payload(style, row->slots);
@@ -86,8 +103,8 @@ static void show_as_json(const struct show *show, const struct source *source,
 				 : json_record(row->object->name, row->record);
 
 	show_comma(show);
-	if (show->request->fields && row->has_payload)
-		json_put(json, "fields", json_fields(show->request->fields, source->fields, row));
+	if (show->fields && row->has_payload)
+		json_put(json, "fields", json_fields(show->fields, source->fields, row));
 	else if (row->has_payload)
 		json_payload(json, row->object->schema, row->record);
 	show_json(&show->request->style, json);
@@ -123,6 +140,30 @@ static int hold(struct show *show)
 	return 0;
 }
 
+static void show_chosen(const struct show *show, const struct source *source, const struct row *row)
+{
+	switch (show->request->style.format) {
+	case FORMAT_TEXT:
+	case FORMAT_HEX:
+		show_text(show, source, row);
+		break;
+	case FORMAT_JSON:
+	case FORMAT_JSONL:
+		show_as_json(show, source, row);
+		break;
+	case FORMAT_CSV:
+		csv_row(show->fields, source->fields, row);
+		break;
+	case FORMAT_RAW:
+		if (row->has_payload)
+			fwrite(row->record->payload, 1, row->record->copied, stdout);
+		break;
+	case FORMAT_OPENMETRICS:
+	case FORMAT_PROMETHEUS:
+		break; /* of stat */
+	}
+}
+
 static int show_row(struct show *show, const struct source *source, const struct row *row)
 {
 	const struct request *request = show->request;
@@ -137,10 +178,8 @@ static int show_row(struct show *show, const struct source *source, const struct
 
 		if (err)
 			return err;
-	} else if (request->style.format == FORMAT_TEXT) {
-		show_text(show, source, row);
 	} else {
-		show_as_json(show, source, row);
+		show_chosen(show, source, row);
 	}
 	show->shown++;
 	return 0;
@@ -184,8 +223,8 @@ int show_record(struct show *show, struct source *source, const struct shr_walk_
 	if (!in_limits(show, source, &own))
 		return 0;
 	show->missing += own.lost;
-	if (own.lost && show->request->style.format == FORMAT_TEXT && !show->group)
-		text_missing(&show->request->style, source, &own);
+	if (own.lost && !is_json(&show->request->style) && !show->group)
+		text_missing(show, source, &own);
 	/* JSON tells it with the next record that is shown. */
 	own.lost += source->untold;
 	err = show_row(show, source, &row);

@@ -12,6 +12,9 @@ void show_comma(const struct show *show);
 /* Tell how many -R held back in the last second, if that is over. */
 void show_held(struct show *show);
 
+/* Where losses are told, in all formats but JSON. */
+FILE *show_losses(const struct show *show);
+
 /* No more is to be shown. */
 int show_enough(const struct show *show);
 

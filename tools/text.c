@@ -71,6 +71,11 @@ void text_bytes(FILE *out, const void *bytes, size_t size)
 	put_bytes(out, bytes, size, "\n\r\t\"\\", "nrt\"\\");
 }
 
+void text_plain(FILE *out, const void *bytes, size_t size)
+{
+	put_bytes(out, bytes, size, "\n\r\t\\", "nrt\\");
+}
+
 void text_string(FILE *out, const char *string)
 {
 	put_bytes(out, (const unsigned char *)string, strlen(string), "\n\r\t\\", "nrt\\");
@@ -181,6 +186,29 @@ void text_record(FILE *out, const struct style *style, const struct shr_schema *
 	fputc('"', out);
 	if (record->size - from > shown)
 		fprintf(out, " and %" PRIu64 " bytes", record->size - from - shown);
+}
+
+void text_hexdump(FILE *out, const struct style *style, const struct shr_walk_record *record)
+{
+	const unsigned char *byte = record->payload;
+	size_t shown = record->copied < style->bytes ? record->copied : style->bytes;
+
+	for (size_t line = 0; line < shown; line += 16) {
+		fprintf(out, "%08zx ", line);
+		for (size_t i = line; i < line + 16; i++) {
+			fputs(i % 8 ? "" : " ", out);
+			if (i < shown)
+				fprintf(out, "%02x ", byte[i]);
+			else
+				fputs("   ", out);
+		}
+		fputs(" |", out);
+		for (size_t i = line; i < line + 16 && i < shown; i++)
+			fputc(byte[i] >= 0x20 && byte[i] < 0x7f ? byte[i] : '.', out);
+		fputs("|\n", out);
+	}
+	if (record->size > shown)
+		fprintf(out, "and %" PRIu64 " bytes\n", record->size - shown);
 }
 
 void text_hex(FILE *out, const struct style *style, const struct shr_walk_record *record)
