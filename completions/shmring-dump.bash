@@ -8,7 +8,7 @@ _shmring_dump_segments() {
 }
 
 _shmring_dump() {
-	local commands='list info schema locks stat blame check save records follow'
+	local commands='list info schema locks stat top blame check save records follow'
 	local options='-r --read= -o --output= -n --last= -c --count= -f --from= --since= --until= -q --query= -F --fields= -g --group= -k --groups= -b --bytes=
 		-i --interval= -l --lines --fail-on-loss --cursor-file= --once --raw -R --rate= -t --timeout= --time= --color= -h --help -V --version'
 	local word=${COMP_WORDS[COMP_CWORD]} option words='' i command='' segment='' one

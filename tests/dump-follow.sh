@@ -148,7 +148,7 @@ is "and are counted" "$(tail -n 1 "$dir/err")" "shmring-dump: 8 records shown, 0
 is "records has no such options" \
 	"$(./shmring-dump records -R 1 "$name" 2>"$dir/err"; echo $?; cat "$dir/err")" \
 "2
-shmring-dump: only follow has this option: --rate; see shmring-dump --help"
+shmring-dump: records does not have this option: --rate; see shmring-dump --help"
 
 # Where it stopped
 rm "/dev/shm$name"

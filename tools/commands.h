@@ -32,7 +32,7 @@ struct request {
 	int fail_on_loss;
 	uint64_t rate;       /* follow: records that are shown in a second */
 	uint64_t silence_ns; /* follow: without a record, and then it ends */
-	int once;            /* follow: this segment only, and only if it is there */
+	int once;            /* follow: this segment only, and only if it is there; top: as text */
 	int from;            /* SHR_WALK_OLDEST ... */
 	uint64_t last;       /* UINT64_MAX: all */
 	uint64_t count;
@@ -55,6 +55,7 @@ int command_schema(const struct shr_inspect *inspect, const struct style *style,
 int command_stat(const struct request *request, int count, char **names);
 /* The same as metrics, in one of the two formats that monitoring systems read. */
 int command_metrics(const struct request *request, int count, char **names);
+int command_top(const struct request *request, int count, char **names);
 int command_blame(const struct shr_inspect *inspect, const struct style *style, const char *name);
 int command_locks(const struct shr_inspect *inspect, const struct style *style, const char *name);
 int command_check(const struct shr_inspect *inspect, const struct style *style, const char *name);

@@ -68,7 +68,7 @@ int segments_take(struct segments *segments, int count, char **names)
 		err = segments_add(segments, names[i]);
 	if (err) {
 		segments_free(segments);
-		return failed("/dev/shm", err);
+		return err;
 	}
 	if (segments->all && segments->count)
 		qsort(segments->names, segments->count, sizeof(*segments->names), by_name);

@@ -12,7 +12,7 @@ struct segments {
 	int all; /* those that there were: one that goes is no error */
 };
 
-/* Those of @names, or if there are none, all. 0, or the exit status. */
+/* Those of @names, or if there are none, all. 0 or -errno. */
 int segments_take(struct segments *segments, int count, char **names);
 void segments_free(struct segments *segments);
 

@@ -667,14 +667,13 @@ int command_metrics(const struct request *request, int count, char **names)
 	struct metrics metrics = {.request = request,
 				  .openmetrics = request->style.format == FORMAT_OPENMETRICS};
 	struct segments segments;
-	int result = segments_take(&segments, count, names);
+	int result = 0, err = segments_take(&segments, count, names);
 
-	if (result)
-		return result;
+	if (err)
+		return failed("/dev/shm", err);
 	metrics.all = segments.all;
 	for (size_t i = 0; i < segments.count; i++) {
-		int err = look(&metrics, segments.names[i]);
-
+		err = look(&metrics, segments.names[i]);
 		if (err)
 			result = failed(segments.names[i], err);
 	}

@@ -70,15 +70,15 @@ static const struct {
 	 "this field with how many records had it"},
 	{'k', "groups", "N", "of these, only the N most frequent"},
 	{'b', "bytes", "N", "text: show at most N bytes of what has no type (256)"},
-	{'i', "interval", "SEC", "stat: again every SEC seconds, with rates"},
+	{'i', "interval", "SEC", "stat, top: again every SEC seconds (top: 1), with rates"},
 	{'l', "lines", NULL, "stat: one line for each counter"},
 	{OPTION_CURSOR_FILE, "cursor-file", "FILE",
 	 "follow: go on where the last one with this file stopped"},
 	{'R', "rate", "N", "follow: show at most N a second, count the others"},
 	{'t', "timeout", "SEC", "follow: end after SEC seconds without a record; or off"},
 	{OPTION_ONCE, "once", NULL,
-	 "follow: end if there is no segment, or when it is\n"
-	 "unlinked or replaced: do not wait for another one"},
+	 "follow: this segment only, not those that replace it or\n"
+	 "are to come; top: one screen, as text"},
 	{OPTION_FAIL_ON_LOSS, "fail-on-loss", NULL,
 	 "exit 8 if records were used again before they were shown,\n"
 	 "or changes of a slot were told with a later one"},

@@ -117,7 +117,7 @@ static int open_segment(struct shr_inspect **inspect, int *argc, char ***argv,
 	return err ? failed(*name, err) : 0;
 }
 
-/* An option that only follow has, if one is given. */
+/* An option that follow has and records has not, if one is given. */
 static const char *of_follow(const struct request *request)
 {
 	return request->cursor_file                ? "--cursor-file"
@@ -140,7 +140,8 @@ static int check_format(const struct request *request)
 static int run_records(int argc, char **argv, struct request *request)
 {
 	const char *name, *option = of_follow(request);
-	int result = option ? usage("only follow has this option", option) : check_format(request);
+	int result =
+		option ? usage("records does not have this option", option) : check_format(request);
 
 	if (!result)
 		result = open_segment(&request->opened, &argc, &argv, request, &name);
@@ -173,6 +174,15 @@ static int run_stat(int argc, char **argv, struct request *request)
 		result = command_stat(request, 1, &image);
 	shr_inspect_close(request->opened);
 	return result;
+}
+
+static int run_top(int argc, char **argv, struct request *request)
+{
+	if (request->image)
+		return usage("nothing happens any more in an image: use stat", NULL);
+	if (request->style.format != FORMAT_TEXT)
+		return usage("top is for people: use stat for other formats", NULL);
+	return command_top(request, argc, argv);
 }
 
 static int run_save(int argc, char **argv, struct request *request)
@@ -246,6 +256,8 @@ static const struct command {
 	 "who holds up a ring or a table: a slow consumer, a record\n"
 	 "not committed, an update that does not end",
 	 command_blame, NULL},
+	{"top", "[SEGMENT]...", "the same live on a terminal: rates, lag, who is there", NULL,
+	 run_top},
 	{"check", "SEGMENT",
 	 "is anything damaged, or left by the dead for the next\n"
 	 "one to mend; of a segment in use, too",
