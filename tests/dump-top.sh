@@ -236,13 +236,16 @@ keys - - - - -
 soon 'pane; grep -q "every 0.1 s" "$dir/pane"'
 ok "-: a shorter one" $?
 
-# Sizes, signals, segments that come and go
+# Sizes, signals, segments that come and go. When it pauses it must not wait for an interval.
+keys Space
+shows "grep -q PAUSED"
 tm resize-window -x 100 -y 40
 soon 'pane; [ "$(wc -l <"$dir/pane")" = 40 ] && sed -n 40p "$dir/pane" | grep -q "^q quit" && grep -q "^$name-2 1" "$dir/pane"'
 ok "a larger window is filled" $?
 tm resize-window -x 30 -y 6
 soon 'pane; sed -n 6p "$dir/pane" | grep -q "^q quit"'
 ok "a smaller one, too" $?
+keys Space
 tm resize-window -x 100 -y 40
 pane
 rm "/dev/shm$name-3"
@@ -274,6 +277,8 @@ for signal in INT TERM; do
 	top=$(in_pane)
 	started="$started $top"
 done
+keys Space
+shows "grep -q PAUSED"
 tm kill-server
 soon '! kill -0 "$top" 2>/dev/null'
 ok "it ends with its terminal" $?
