@@ -181,7 +181,7 @@ static int run_top(int argc, char **argv, struct request *request)
 	if (request->image)
 		return usage("nothing happens any more in an image: use stat", NULL);
 	if (request->style.format != FORMAT_TEXT)
-		return usage("top is for people: use stat for other formats", NULL);
+		return usage("top has text only; stat has the same numbers", NULL);
 	return command_top(request, argc, argv);
 }
 
@@ -256,7 +256,7 @@ static const struct command {
 	 "who holds up a ring or a table: a slow consumer, a record\n"
 	 "not committed, an update that does not end",
 	 command_blame, NULL},
-	{"top", "[SEGMENT]...", "the same live on a terminal: rates, lag, who is there", NULL,
+	{"top", "[SEGMENT]...", "the same live on a terminal: rates, lags, who died", NULL,
 	 run_top},
 	{"check", "SEGMENT",
 	 "is anything damaged, or left by the dead for the next\n"
