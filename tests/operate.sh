@@ -11,7 +11,7 @@ end_all() {
 }
 trap end_all EXIT
 trap 'exit 1' INT TERM
-plan=102
+plan=104
 echo 1..$plan
 n=0
 ok() { # description, status
@@ -186,8 +186,12 @@ is "what cannot be written" "$?$(cat "$dir/err")" "1shmring: cannot write: No sp
 is "is not released" "$(run recv -W "$name" plain | sed 's/@[0-9]*/@N/')" \
 	'plain @N delivered again: "kept"'
 seq 5 | run send "$name" plain
-$limit ./shmring recv --raw "$name" plain 2>"$dir/err" | head -n 1 >"$dir/out"
-is "recv ends without a word when nobody reads it" "$(cat "$dir/out" "$dir/err")" 1
+{
+	$limit ./shmring recv --raw "$name" plain 2>"$dir/err"
+	echo $? >"$dir/status"
+} | head -n 1 >"$dir/out"
+is "recv ends without a word when nobody reads it" "$(cat "$dir/out" "$dir/err" "$dir/status")" "1
+0"
 run recv -W "$name" plain >/dev/null
 ./shmring recv --raw "$name" plain >"$dir/out" 2>"$dir/err" &
 recv=$!
@@ -315,6 +319,11 @@ is "and their options" "$(dump -o json info "$name-3" | jq -c "$shape")" "$(dump
 is "restore never replaces a segment" "$(fails restore "$name-3" "$dir/image")" \
 	"1
 shmring: /dev/shm$name-3 is there already: restore makes new segments only"
+ln -s nothing "/dev/shm$name-4"
+is "nor what was not seen before" "$(fails restore "$name-4" "$dir/image"; readlink "/dev/shm$name-4")" "1
+shmring: /dev/shm$name-4 is there already: restore makes new segments only
+nothing"
+rm "/dev/shm$name-4"
 head -c 9000 "$dir/image" >"$dir/cut"
 is "nothing is made of a truncated image" "$(fails restore "$name-4" "$dir/cut" | head -n 1)" 6
 is "or of a file of another kind" "$(fails restore "$name-4" ./shmring | head -n 1)" 5
@@ -391,6 +400,10 @@ worker=$!
 started="$started $reader $worker"
 soon '[ "$(dump records "$name-q" jobs | grep -c " done")" -gt 20 ]'
 sleep 0.3 # until the pipe is full
+cp "/dev/shm$name-q" "$dir/image"
+left=$((50 - $(dump records "$name-q" jobs | grep -c ' done')))
+is "a job that is taken and not done is restored" "$(fails restore "$name-q2" "$dir/image")" "0
+shmring: $left records of rings and 0 of tables restored"
 kill -9 $worker $reader
 wait $worker $reader 2>/dev/null
 is "a job of a dead worker is given back" "$(repair "$name-q")" "0
