@@ -31,6 +31,7 @@
 #include "error.h"
 #include "killpoint.h"
 #include "member.h"
+#include "probe.h"
 #include "ring_core.h"
 
 #define SPINS 200
@@ -120,6 +121,7 @@ static int look_at_owner(const struct shr_ring *ring, uint32_t owner,
 		return err == -EBUSY ? 0 : err; /* alive; or it cannot be told, which is no wait */
 	err = mend(&ring->view, owner);
 	member_release(token, owner - 1);
+	PROBE(repair, owner, ring->me, "claim");
 	return err;
 }
 
@@ -238,6 +240,7 @@ int claim_look(const struct shr_ring *ring, uint64_t position, uint64_t word, in
 	if (!err && in_place(&ring->view, position))
 		claim_mend_record(&ring->view, position, word, owner);
 	member_release(token, owner - 1);
+	PROBE(repair, owner, ring->me, "record");
 	return err;
 }
 

@@ -39,6 +39,7 @@
 #include "error.h"
 #include "handle.h"
 #include "killpoint.h"
+#include "probe.h"
 #include "ring_core.h"
 
 #define SLICE_BUSY_NS 4000000 /* longest sleep before a BUSY record */
@@ -301,8 +302,10 @@ static int deliver(struct cursor *c, uint64_t word, uint64_t total, struct shr_r
 				      .sequence = number,
 				      .time_ns = time_ns,
 				      .lost = c->untold};
-	if (c->untold)
+	if (c->untold) {
 		record->flags |= SHR_RECORD_LOST;
+		PROBE(overrun, c->ring->me, c->untold, hot->next);
+	}
 	c->lost += c->untold;
 	c->untold = 0;
 	c->sequence = number + 1;

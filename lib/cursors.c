@@ -26,6 +26,7 @@
 #include "error.h"
 #include "killpoint.h"
 #include "member.h"
+#include "probe.h"
 #include "ring_core.h"
 
 #define JOIN_TRIES 1000 /* against producers that clean meanwhile */
@@ -102,6 +103,7 @@ int cursors_evict(const struct shr_ring *ring, uint32_t among)
 		cursors_sweep(view, owner);
 		KILL_POINT("evict:gate");
 		member_release(token, owner - 1);
+		PROBE(repair, owner, ring->me, "cursor");
 		gone = 1;
 	}
 	return gone;

@@ -60,6 +60,7 @@
 #include "boot.h"
 #include "killpoint.h"
 #include "mutex.h"
+#include "probe.h"
 
 #define ATTACH_TRIES 10
 #define ATTACH_PAUSE_NS 1000000
@@ -194,6 +195,7 @@ static void record_death(const struct shr_segment *segment, uint32_t slot)
 	KILL_POINT("member:recorded");
 	/* Release: who it was. Pairs with the look at deaths in member_watch.c. */
 	atomic_store_explicit(&death->deaths, deaths, memory_order_release);
+	PROBE(owner_dead, slot + 1, member->pid, segment->slot + 1);
 }
 
 int member_win(const struct shr_segment *segment, uint32_t slot, int *token)
@@ -421,6 +423,7 @@ int member_mend(const struct shr_segment *segment, uint32_t slot)
 		return err;
 	KILL_POINT("member:swept");
 	atomic_store_explicit(&member->state, MEMBER_FREE, memory_order_release);
+	PROBE(repair, slot + 1, segment->slot + 1, "all");
 	return 0;
 }
 

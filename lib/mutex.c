@@ -60,6 +60,7 @@
 #include "event.h"
 #include "killpoint.h"
 #include "member.h"
+#include "probe.h"
 
 #define MUTEX_TAG   0x4d555458u
 #define MUTEXES_MAX (1u << 24)
@@ -173,6 +174,7 @@ static int look_at_owner(const struct shr_segment *segment, struct shm_mutex *mu
 		return err == -EBUSY ? 0 : err;
 	mine = steal(mutex, owner, me);
 	member_release(token, owner - 1);
+	PROBE(repair, owner, me, "mutex");
 	return mine ? taken(mutex, MUTEX_DIRTY) : 0;
 }
 

@@ -22,6 +22,7 @@
 #include "error.h"
 #include "handle.h"
 #include "killpoint.h"
+#include "probe.h"
 #include "ring_core.h"
 
 #define LINGER_NS 2000	/* not looking for room that comes fast */
@@ -318,8 +319,10 @@ static int reserve(struct producer *p, size_t size, int may_drop)
 		else if (gone < 0)
 			err = gone;
 	}
-	if (err == -EAGAIN && !p->full)
+	if (err == -EAGAIN && !p->full) {
 		atomic_fetch_add_explicit(&view->shm->full, 1, memory_order_relaxed);
+		PROBE(full, p->ring->me, size, tail_of(p));
+	}
 	p->full = err == -EAGAIN;
 	return err == -EBUSY ? -EAGAIN : err;
 }

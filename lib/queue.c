@@ -33,6 +33,7 @@
 #include "error.h"
 #include "killpoint.h"
 #include "member.h"
+#include "probe.h"
 #include "ring_core.h"
 
 #define LOOK_NS 1000000 /* between looks for dead workers, or longer if they take long */
@@ -270,6 +271,7 @@ static int look_at_worker(const struct shr_ring *ring, uint32_t worker)
 	if (!err)
 		err = queue_sweep(&ring->view, worker);
 	member_release(token, worker - 1);
+	PROBE(repair, worker, ring->me, "queue");
 	return err ? err : 1;
 }
 

@@ -35,6 +35,7 @@
 #include "map_file.h"
 #include "member.h"
 #include "mutex.h"
+#include "probe.h"
 
 #define TRIES 1000
 #define DEFAULT_MEMBERS 32
@@ -223,6 +224,7 @@ static int attach_object(struct shr_segment **result, const struct object *objec
 	if (!observe && segment->membarrier)
 		segment->registered = fence_register();
 	segment->tag = SEGMENT_TAG;
+	PROBE(attach, segment->door_path, segment->slot + 1, h->epoch);
 	*result = segment;
 	return 0;
 close_door:
@@ -362,6 +364,7 @@ static int publish(struct shr_segment **result, struct object_new *made, const s
 	err = attach_object(result, &made->object, name, own);
 	if (!err) {
 		(*result)->created = 1;
+		PROBE(create, (*result)->door_path, header->total_size, header->epoch);
 		return 0;
 	}
 	unlink_locked(&made->object, name, NULL);
