@@ -167,14 +167,18 @@ sound() { # file; format: prints what is wrong
 metric() { # name and labels, without the segment: value
 	sed 's/segment="[^"]*",*//' "$dir/metrics" | awk -v m="$1" 'index($0, m " ")==1 {print $NF}'
 }
+python=
+for one in python3 /usr/bin/python3; do # whichever has it
+	if "$one" -c 'import prometheus_client.openmetrics.parser' 2>/dev/null; then python=$one; fi
+done
 theirs() { # what others say of $1.prometheus and $1.openmetrics
 	if command -v promtool >/dev/null; then
 		is "promtool: $2" "$(promtool check metrics <"$1.prometheus" 2>&1)" ""
 	else
 		skip "promtool: $2" "promtool is not installed"
 	fi
-	if python3 -c 'import prometheus_client.openmetrics.parser' 2>/dev/null; then
-		is "prometheus_client: $2" "$(python3 -c 'import sys
+	if [ -n "$python" ]; then
+		is "prometheus_client: $2" "$("$python" -c 'import sys
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse
 print(sum(len(f.samples) for f in parse(sys.stdin.read())))' <"$1.openmetrics" 2>&1 | tail -n 1)" \
 			"$(grep -vc '^#' "$1.openmetrics")"
