@@ -634,6 +634,37 @@ static int write_one(struct producer *p, const struct iovec *record, int may_dro
 	return shr_producer_commit(hot);
 }
 
+/*
+ * With the claim lock, the common case of claim_next() for many: records that start with
+ * a word only, up to the end of the lap, into what is known to be clean; how many.
+ */
+static size_t claim_short(struct producer *p, const struct iovec *records, size_t count,
+			  uint64_t position[SHR_BATCH_MAX])
+{
+	const struct ring_view *view = &p->ring->view;
+	uint64_t tail = atomic_load_explicit(&view->shm->tail, memory_order_relaxed);
+	uint64_t room = p->cleaner.clean - tail, rest = view->capacity - (tail & (view->capacity - 1));
+	uint64_t min = p->hot.min_record, span = p->hot.span;
+	size_t n = 0;
+
+	if (!p->short_way || tail & 7 || room < 8 || room > view->capacity)
+		return 0;
+	room = room - 8 < rest ? room - 8 : rest;
+	for (; n < count && n < SHR_BATCH_MAX; n++) {
+		size_t size = records[n].iov_len;
+		uint64_t total = RECORD_TOTAL(8, size);
+
+		if (size - min > span || total > room)
+			break;
+		if (view->ahead)
+			cleaner_mark(&p->cleaner, tail);
+		room -= total;
+		position[n] = tail;
+		tail = claim(p, tail, size, 0);
+	}
+	return n;
+}
+
 /* Claim up to @count records under one lock; how many, or why not even one. */
 static int claim_many(struct producer *p, const struct iovec *records, size_t count,
 		      uint64_t position[SHR_BATCH_MAX])
@@ -645,6 +676,7 @@ static int claim_many(struct producer *p, const struct iovec *records, size_t co
 		err = claim_lock(p->ring, CLAIM_LIVE_NS);
 	if (err)
 		return err;
+	n = claim_short(p, records, count, position);
 	while (n < count && n < SHR_BATCH_MAX && !(err = check_size(p, records[n].iov_len)) &&
 	       !(err = claim_next(p, records[n].iov_len, &position[n])))
 		n++;
