@@ -284,7 +284,8 @@ static int unlink_locked(const struct object *object, const struct name *name,
 	return err;
 }
 
-static int unlink_name(const struct name *name)
+/* @stale: only an obsolete one, whose unlinker died; another may be there meanwhile, and stays. */
+static int unlink_name(const struct name *name, int stale)
 {
 	struct layout *layout = NULL;
 	char path[PATH_MAX];
@@ -308,6 +309,10 @@ static int unlink_name(const struct name *name)
 	if (layout_read(layout, &object)) { /* too old, too new, broken: only the name goes */
 		free(layout);
 		layout = NULL;
+		if (stale)
+			goto close_object;
+	} else if (stale && !layout_current(layout)) {
+		goto free_layout;
 	} else {
 		door = object_life_open(&object, name, layout->header.life, layout->header.epoch, 1, path);
 	}
@@ -322,6 +327,7 @@ static int unlink_name(const struct name *name)
 		map_lock_byte(door, F_OFD_SETLK, F_UNLCK, MAP_NAME_BYTE);
 	}
 	object_life_close(&object, door);
+free_layout:
 	if (layout)
 		layout_free(layout);
 	free(layout);
@@ -399,7 +405,7 @@ int shr_segment_create(struct shr_segment **result, const char *text,
 		if (own.flags & SHR_SEGMENT_ATTACH) {
 			err = attach_name(result, &name, &own);
 			if (err == -ESTALE)
-				err = unlink_name(&name);
+				err = unlink_name(&name, 1);
 			else if (!err)
 				break;
 			if (err && err != -ENOENT)
@@ -423,7 +429,7 @@ int shr_segment_create(struct shr_segment **result, const char *text,
 			break;
 		shr_fail(EEXIST, "%.200s exists already", text);
 		if (own.flags & SHR_SEGMENT_REPLACE) {
-			err = unlink_name(&name);
+			err = unlink_name(&name, 0);
 			if (err == -ENOENT)
 				err = 0;
 		} else if (own.flags & SHR_SEGMENT_ATTACH) {
@@ -453,7 +459,7 @@ int shr_segment_attach(struct shr_segment **result, const char *text,
 	if (err)
 		return err;
 	err = attach_name(result, &name, &own);
-	if (err == -ESTALE && !(own.flags & SHR_SEGMENT_OBSERVE) && unlink_name(&name) == 0) /* whoever began this died */
+	if (err == -ESTALE && !(own.flags & SHR_SEGMENT_OBSERVE) && unlink_name(&name, 1) == 0) /* whoever began this died */
 		shr_fail(ESTALE, "obsolete: it was unlinked or replaced");
 	return err;
 }
@@ -488,7 +494,7 @@ int shr_segment_unlink(const char *name)
 	struct name resolved;
 	int err = name_resolve(name, &resolved);
 
-	return err ? err : unlink_name(&resolved);
+	return err ? err : unlink_name(&resolved, 0);
 }
 
 int shr_segment_created(const struct shr_segment *segment)

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -14,6 +15,7 @@
 
 #include "crc32c.h"
 #include "format.h"
+#include "map_file.h"
 #include "tap.h"
 
 struct sample {
@@ -274,6 +276,95 @@ START_TEST(each_header_field_flipped_has_its_error)
 }
 END_TEST
 
+/* In a child that stops at each of its system calls, twice: run it up to the @n-th stop. */
+static int run_to_stop(pid_t pid, int n)
+{
+	int status;
+
+	for (int i = 0; i < n; i++) {
+		ck_assert_int_eq(ptrace(PTRACE_SYSCALL, pid, NULL, NULL), 0);
+		ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+		if (!WIFSTOPPED(status))
+			return 0;
+	}
+	return 1;
+}
+
+static void leave_obsolete(void)
+{
+	uint32_t one = 1;
+	int fd;
+
+	unlink(path);
+	ck_assert_int_eq(shr_segment_detach(create(0, 0)), 0);
+	fd = open(path, O_RDWR);
+	ck_assert_int_eq(pwrite(fd, &one, sizeof(one), offsetof(struct shm_header, obsolete)),
+			 sizeof(one));
+	close(fd);
+}
+
+/* Is a process between its look at the name and the removal? */
+static int name_is_locked(void)
+{
+	struct flock lock = {.l_type = F_WRLCK, .l_start = MAP_NAME_BYTE, .l_len = 1};
+	int fd = open(path, O_RDWR), locked;
+
+	locked = fd >= 0 && fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+	if (fd >= 0)
+		close(fd);
+	return locked;
+}
+
+/*
+ * Whoever finds a segment obsolete that has its name still removes it: not the one that
+ * another puts there meanwhile, at whichever system call of the first.
+ */
+START_TEST(who_clears_away_an_obsolete_one_spares_its_successor)
+{
+	int replaced = 0, more = 1, status;
+
+	for (int n = 1; more; n++) {
+		pid_t pid;
+
+		leave_obsolete();
+		pid = fork();
+		if (!pid) {
+			struct shr_segment_options options = {.struct_size = sizeof(options),
+							      .flags = SHR_SEGMENT_ATTACH};
+			struct shr_segment *own = NULL;
+
+			ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+			raise(SIGSTOP);
+			if (_i)
+				_exit(shr_segment_create(&own, name, two, 2, &options) != 0);
+			_exit(shr_segment_attach(&own, name, NULL) == -EBADMSG);
+		}
+		ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+		more = run_to_stop(pid, n);
+		if (!more)
+			break;
+		if (name_is_locked()) {
+			kill(pid, SIGKILL);
+			waitpid(pid, &status, 0);
+			continue;
+		}
+		unlink(path);
+		ck_assert_int_eq(shr_segment_detach(create(0, 0)), 0);
+		replaced++;
+		ck_assert_int_eq(ptrace(PTRACE_DETACH, pid, NULL, NULL), 0);
+		ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+		ck_assert_msg(WIFEXITED(status) && !WEXITSTATUS(status), "stop %d: status %x", n, status);
+		{
+			struct shr_segment *b;
+
+			ck_assert_msg(attach(&b) == 0, "stop %d: %s", n, shr_last_error());
+			shr_segment_detach(b);
+		}
+	}
+	ck_assert_int_gt(replaced, 20);
+}
+END_TEST
+
 START_TEST(every_byte_of_the_schemas_is_checked)
 {
 	int fd, before;
@@ -502,6 +593,7 @@ int main(void)
 	tcase_add_test(tc, objects_are_shared_by_name);
 	tcase_add_test(tc, create_of_an_existing_name);
 	tcase_add_test(tc, unlink_makes_it_obsolete_and_refuses_other_files);
+	tcase_add_loop_test(tc, who_clears_away_an_obsolete_one_spares_its_successor, 0, 2);
 	tcase_add_test(tc, bad_objects_and_options_are_refused_and_make_nothing);
 	tcase_add_loop_test(tc, each_header_field_flipped_has_its_error, 0, FLIPS);
 	tcase_add_test(tc, every_byte_of_the_schemas_is_checked);
