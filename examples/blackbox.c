@@ -150,12 +150,14 @@ static void close_reader(struct reader *r)
 
 static void show_event(struct reader *r, const struct shr_record *record)
 {
-	const struct event *event = record->payload;
+	struct event event = {0}; /* what an older, shorter record has not */
 
+	memcpy(&event, record->payload,
+	       record->size < sizeof(event) ? record->size : sizeof(event));
 	if (record->lost)
 		printf("missed %" PRIu64 " events\n", record->lost);
 	printf("#%" PRIu64 " step %" PRIu64 ": %.16s at %" PRId32 " m, %" PRIu32 " m/s\n",
-	       record->sequence, event->step, event->what, event->height, event->speed);
+	       record->sequence, event.step, event.what, event.height, event.speed);
 	r->shown++;
 }
 

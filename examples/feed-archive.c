@@ -85,7 +85,7 @@ static int open_cursor(struct archive *a)
 
 static size_t put_line(struct archive *a, const struct shr_record *record, char *line)
 {
-	const struct quote *quote = record->payload;
+	struct quote quote = feed_quote(record);
 	uint64_t epoch = shr_segment_epoch(shr_ring_segment(a->feed.ring)), lost = record->lost;
 
 	/* By the numbers: they tell what was lost while nobody was here, too. */
@@ -97,8 +97,8 @@ static size_t put_line(struct archive *a, const struct shr_record *record, char 
 	return (size_t)snprintf(line, LINE,
 				"%016" PRIx64 " %" PRIu64 " %" PRIu64 " %" PRIu64
 				" %.12s %.3f %" PRIu32 " %" PRIu64 "\n",
-				a->epoch, a->position, a->number, record->time_ns, quote->symbol,
-				quote->price, quote->size, lost);
+				a->epoch, a->position, a->number, record->time_ns, quote.symbol,
+				quote.price, quote.size, lost);
 }
 
 static int write_all(const struct archive *a, const char *data, size_t size)

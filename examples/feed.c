@@ -180,7 +180,7 @@ void feed_close(struct feed *feed)
 
 static void show_quote(const struct shr_record *record)
 {
-	const struct quote *quote = record->payload;
+	struct quote quote = feed_quote(record);
 	time_t seconds = (time_t)(record->time_ns / 1000000000);
 	char clock[16] = "?";
 	struct tm tm;
@@ -190,7 +190,7 @@ static void show_quote(const struct shr_record *record)
 	if (record->lost)
 		printf("lost %" PRIu64 " quotes\n", record->lost);
 	printf("#%" PRIu64 " %s.%06" PRIu64 " %.12s %.3f x %" PRIu32 "%s\n", record->sequence, clock,
-	       record->time_ns / 1000 % 1000000, quote->symbol, quote->price, quote->size,
+	       record->time_ns / 1000 % 1000000, quote.symbol, quote.price, quote.size,
 	       record->flags & SHR_RECORD_REDELIVERED ? " (again)" : "");
 }
 

@@ -2,6 +2,7 @@
 /* What feed.c and feed-archive.c share. */
 #include <shmring/shmring.h>
 #include <signal.h>
+#include <string.h>
 
 struct quote {
 	double price;
@@ -19,6 +20,15 @@ struct feed {
 	struct shr_ring *ring;
 	struct shr_cursor *cursor;
 };
+
+/* The quote in a record; what an older, shorter one has not is zero. */
+static inline struct quote feed_quote(const struct shr_record *record)
+{
+	struct quote quote = {0};
+
+	memcpy(&quote, record->payload, record->size < sizeof(quote) ? record->size : sizeof(quote));
+	return quote;
+}
 
 /* Print a sentence; -1. */
 __attribute__((format(printf, 1, 2))) int feed_complain(const char *format, ...);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 int main(int argc, char **argv)
 {
@@ -16,10 +17,12 @@ int main(int argc, char **argv)
 	if (!err)
 		err = shr_cursor_open(&cursor, ring, NULL);
 	while (!err && !(err = shr_cursor_next(cursor, &record))) {
-		const struct reading *reading = record.payload;
+		struct reading reading = {0}; /* what an older, shorter record has not */
 
-		printf("%" PRIu64 ": %.1f in the %.16s\n", reading->number, reading->celsius,
-		       reading->room);
+		memcpy(&reading, record.payload,
+		       record.size < sizeof(reading) ? record.size : sizeof(reading));
+		printf("%" PRIu64 ": %.1f in the %.16s\n", reading.number, reading.celsius,
+		       reading.room);
 		err = shr_cursor_release(cursor);
 	}
 	if (err != -EAGAIN)

@@ -34,7 +34,7 @@ int main(int argc, char **argv)
 		return fail("open");
 	if (shr_producer_write(producer, &sent, sizeof(sent)))
 		return fail("write");
-	if (shr_cursor_next(cursor, &record))
+	if (shr_cursor_next(cursor, &record) || record.size != sizeof(got))
 		return fail("next");
 	memcpy(&got, record.payload, sizeof(got));
 	shr_cursor_release(cursor);
