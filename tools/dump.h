@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the parts of shmring-dump share: how a thing is shown. */
+/* What the parts of shmring-dump, and shmring, share: how a thing is shown. */
 #ifndef TOOLS_DUMP_H
 #define TOOLS_DUMP_H
 
@@ -9,6 +9,9 @@
 #include <jansson.h>
 
 #include <shmring/shmring.h>
+
+/* The program's own, for its messages. */
+extern const char tool_name[];
 
 enum format {
 	FORMAT_TEXT,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * shmring-dump: things as JSON (RFC 8259). Integers of 64 bits are strings,
+ * Things as JSON (RFC 8259). Integers of 64 bits are strings,
  * for readers that only have doubles; NaN and infinities are strings; bytes
  * that are no UTF-8 are {"hex": "..."}.
  */
@@ -54,7 +54,7 @@ void json_put(json_t *object, const char *key, json_t *value)
 		fclose(out);
 	}
 	if (!text || json_object_set(object, text, value)) {
-		fputs("shmring-dump: out of memory\n", stderr);
+		fprintf(stderr, "%s: out of memory\n", tool_name);
 		exit(1);
 	}
 	free(text);

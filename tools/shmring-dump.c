@@ -16,6 +16,8 @@
 #include "options.h"
 #include "query.h"
 
+const char tool_name[] = "shmring-dump";
+
 int failed(const char *segment, int err)
 {
 	fflush(stdout);

@@ -11,6 +11,8 @@
 
 #include "operate.h"
 
+const char tool_name[] = "shmring";
+
 #define OPTIONS_MAX 16 /* rows of a command */
 #define HELP_COLUMN 26
 
