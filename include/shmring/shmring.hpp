@@ -71,6 +71,12 @@
 #endif
 #define SHMRING_COLD_ __attribute__((cold, noinline))
 #define SHMRING_HOT_  __attribute__((always_inline)) /* as the C calls in it are */
+/* What a call that succeeded sees to, so that nothing looks at it again. */
+#define SHMRING_SURE_(condition)                                                                   \
+	do {                                                                                       \
+		if (!(condition))                                                                  \
+			__builtin_unreachable();                                                   \
+	} while (0)
 
 namespace shmring
 {
@@ -807,6 +813,7 @@ public:
 		void *payload = nullptr;
 		bool is = this->sent(shr_producer_reserve(this->c_, sizeof(T), &payload), e);
 
+		SHMRING_SURE_(!is || this->c_);
 		return {is ? this->c_ : nullptr, payload, sizeof(T)};
 	}
 	reservation<T> reserve(on_error e SHMRING_THROWS_)
@@ -972,7 +979,7 @@ template <class T>
 class whole
 {
 public:
-	int operator()(int err, struct shr_record &record)
+	SHMRING_HOT_ int operator()(int err, struct shr_record &record)
 	{
 		if (SHR_LIKELY_(err || record.size >= sizeof(T)))
 			return err;
@@ -1000,19 +1007,20 @@ public:
 	int operator()(int err, struct shr_record &) const noexcept { return err; }
 };
 
-/* What read says, made to fit: the rest of a shorter record is zero, of a longer one dropped. */
-SHMRING_COLD_ inline int fit(struct shr_cursor *cursor, void *value, size_t size,
-			     struct shr_record &record, int err)
+/*
+ * What read says, made to fit: the rest of a shorter record of @bytes is zero, of a longer
+ * one, which goes to *@longer, dropped.
+ */
+SHMRING_COLD_ inline int fit(struct shr_cursor *cursor, void *value, size_t size, size_t bytes,
+			     struct shr_record *longer, int err)
 {
-	size_t bytes = record.size;
-
 	if (err == -EMSGSIZE) {
-		err = shr_cursor_next(cursor, &record);
+		err = shr_cursor_next(cursor, longer);
 		if (err)
 			return err;
-		bytes = record.size < size ? record.size : size;
-		std::memcpy(value, record.payload, bytes);
-		record.payload = value;
+		bytes = longer->size < size ? longer->size : size;
+		std::memcpy(value, longer->payload, bytes);
+		longer->payload = value;
 		err = shr_cursor_release(cursor);
 	}
 	if (!err)
@@ -1020,16 +1028,17 @@ SHMRING_COLD_ inline int fit(struct shr_cursor *cursor, void *value, size_t size
 	return err;
 }
 
-inline int read_whole(int err, struct shr_cursor *cursor, void *value, size_t size,
-		      struct shr_record &record)
+SHMRING_HOT_ inline int read_whole(int err, struct shr_cursor *cursor, void *value, size_t size,
+				   struct shr_record &record)
 {
-	struct shr_record other;
-
-	if (SHR_LIKELY_(!err && record.size == size))
+	if (!err && SHR_LIKELY_(record.size == size))
 		return 0;
-	other = record;
-	err = fit(cursor, value, size, other, err);
-	record = other;
+
+	struct shr_record longer = {};
+
+	err = fit(cursor, value, size, err ? 0 : record.size, &longer, err);
+	if (longer.payload)
+		record = longer;
 	return err;
 }
 } /* namespace detail */
@@ -1062,9 +1071,12 @@ public:
 		pointer operator->() const noexcept { return &record_; }
 		SHMRING_HOT_ iterator &operator++()
 		{
-			detail::access::of(record_).payload = nullptr;
-			if (range_.e_(shr_cursor_release(range_.cursor_->get())))
-				fetch();
+			struct shr_cursor *c = range_.cursor_->get();
+
+			if (range_.e_(shr_cursor_release(c)))
+				fetch(c);
+			else
+				detail::access::of(record_).payload = nullptr;
 			return *this;
 		}
 		void operator++(int) { ++*this; }
@@ -1081,9 +1093,10 @@ public:
 	private:
 		friend class records;
 		explicit iterator(const records &range) noexcept : range_(range) {}
-		SHMRING_HOT_ void fetch()
+		SHMRING_HOT_ void fetch(struct shr_cursor *c)
 		{
-			range_.cursor_->fetch(record_, range_.wait_, range_.until_ns_, range_.e_);
+			range_.cursor_->fetch(c, record_, range_.wait_, range_.until_ns_,
+					      range_.e_);
 		}
 		records range_;
 		record<T> record_;
@@ -1092,7 +1105,7 @@ public:
 	{
 		iterator first(*this);
 
-		first.fetch();
+		first.fetch(cursor_->get());
 		return first;
 	}
 	iterator end() const noexcept { return iterator(*this); }
@@ -1121,21 +1134,21 @@ public:
 	{
 		record<T> found;
 
-		fetch(found, false, 0, e);
+		fetch(this->c_, found, false, 0, e);
 		return found;
 	}
 	record<T> next(on_error e SHMRING_THROWS_)
 	{
 		record<T> found;
 
-		fetch(found, true, SHR_FOREVER, e);
+		fetch(this->c_, found, true, SHR_FOREVER, e);
 		return found;
 	}
 	record<T> next_until(deadline until, on_error e SHMRING_THROWS_)
 	{
 		record<T> found;
 
-		fetch(found, true, until.ns(), e);
+		fetch(this->c_, found, true, until.ns(), e);
 		return found;
 	}
 	record<T> next_for(timeout time, on_error e SHMRING_THROWS_) { return next_until(time, e); }
@@ -1194,16 +1207,19 @@ protected:
 
 private:
 	friend class records<T>;
-	SHMRING_HOT_ void fetch(record<T> &found, bool wait, int64_t until_ns, on_error e)
+	SHMRING_HOT_ void fetch(struct shr_cursor *c, record<T> &found, bool wait, int64_t until_ns,
+				on_error e)
 	{
-		struct shr_record &c = access::of(found);
-		int err = shr_cursor_next(this->c_, &c);
+		struct shr_record &record = access::of(found);
+		int err = shr_cursor_next(c, &record);
 
 		if (err == -EAGAIN && wait)
-			c = sleep(until_ns, err);
-		err = whole_(err, c);
-		if (!SHR_LIKELY_(!err))
-			c.payload = nullptr;
+			record = sleep(until_ns, err);
+		err = whole_(err, record);
+		if (SHR_LIKELY_(!err))
+			SHMRING_SURE_(record.payload);
+		else
+			record.payload = nullptr;
 		e.unless(EAGAIN, ETIMEDOUT, err);
 	}
 	SHMRING_COLD_ struct shr_record sleep(int64_t until_ns, int &err)
@@ -1248,13 +1264,13 @@ public:
 	/* To @value; @from tells what else is known of the record, and points to @value. */
 	SHMRING_HOT_ bool try_read(T &value, record<T> &from, on_error e SHMRING_THROWS_)
 	{
-		return e.unless(EAGAIN, read_now(value, from));
+		return e.unless(EAGAIN, read_now(value, detail::access::of(from)));
 	}
 	SHMRING_HOT_ bool try_read(T &value, on_error e SHMRING_THROWS_)
 	{
-		record<T> from;
+		struct shr_record c;
 
-		return e.unless(EAGAIN, read_now(value, from));
+		return e.unless(EAGAIN, read_now(value, c));
 	}
 	T read(on_error e SHMRING_THROWS_)
 	{
@@ -1273,9 +1289,8 @@ public:
 	}
 
 private:
-	SHMRING_HOT_ int read_now(T &value, record<T> &from)
+	SHMRING_HOT_ int read_now(T &value, struct shr_record &c)
 	{
-		struct shr_record &c = detail::access::of(from);
 		int err = shr_cursor_read(this->c_, &value, sizeof(T), &c);
 
 		return detail::read_whole(err, this->c_, &value, sizeof(T), c);
