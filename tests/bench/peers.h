@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* shmring-bench: the peers' queues, a list of each file. */
+/* shmring-bench: the peers' queues, and ours in C++: a list of each file. */
 #ifndef TESTS_BENCH_PEERS_H
 #define TESTS_BENCH_PEERS_H
 
@@ -9,6 +9,7 @@
 extern "C" {
 #endif
 
+extern const struct queue cxx_queues[]; /* ours: cxx.cc */
 extern const struct queue kernel_queues[], qb_queues[], ck_queues[], rte_queues[], zmq_queues[],
 	boost_queues[], atomic_queue_queues[];
 

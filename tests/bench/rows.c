@@ -277,6 +277,16 @@ static void alone_rows(size_t size, const char *group)
 	int ours = own_row(row, &our_queues[OUR_ALONE]);
 	int count = 0, least;
 
+	for (const struct queue *queue = cxx_queues; queue->name; queue++)
+		if (queue->size == size) {
+			int cxx = queue_row(row, queue);
+
+			compare((struct comparison){.of = cxx,
+						    .to = ours,
+						    .at = cxx,
+						    .at_most = 1,
+						    .target = BOTH(1.1)});
+		}
 	for (int i = 0; i < PEERS; i++)
 		for (const struct queue *queue = peers[i].queues; queue && queue->name; queue++)
 			if (queue->pair && queue->style == STYLE_INLINE && !queue->several &&
