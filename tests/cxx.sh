@@ -35,16 +35,8 @@ refused() { # description, what the compiler says, text of a program, command...
 	fi
 }
 
-# In README.md what comes before the first empty line stands outside of main().
-awk '/^```cpp$/ { inside = 1; next } /^```$/ { inside = 0 } inside' "$top/README.md" >"$tmp/snippet"
-{
-	printf '%s\n' '#include <shmring/shmring.hpp>' '#include <cstdio>'
-	awk '/^$/ { exit } 1' "$tmp/snippet"
-	echo 'int main()'
-	echo '{'
-	awk '/^$/ { after = 1 } after' "$tmp/snippet"
-	echo '}'
-} >"$tmp/readme.cc"
+# The programs of README.md, each under the name in its first line.
+awk -v dir="$tmp" -f "$top/tests/readme.awk" "$top/README.md" >/dev/null
 echo '#include <shmring/shmring.hpp>' >"$tmp/alone.cc"
 
 : >"$tmp/seen"
@@ -67,7 +59,7 @@ for cxx in "${CXX:-g++}" g++ clang++ clang++-14 clang++-19; do
 			compiles "$name: the test" $run $how "$top/tests/check_cxx.cc"
 		done
 		# shellcheck disable=SC2086
-		compiles "$cxx C++$standard: README.md" $cxx -std=c++$standard $flags -fsyntax-only "$tmp/readme.cc"
+		compiles "$cxx C++$standard: README.md" $cxx -std=c++$standard $flags -fsyntax-only "$tmp/readings.cc"
 	done
 	run="$cxx -std=c++11 -I$top/include"
 	# shellcheck disable=SC2086

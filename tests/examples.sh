@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# The README's two programs, run as the README says, and the one in C++.
+# The smallest programs, in C and in C++, run one after the other.
 name=/shmring-examples-$$
 schema=$(mktemp)
 trap 'rm -f "/dev/shm$name" "/dev/shm$name-map" "/dev/shm$name-old" "$schema"' EXIT
