@@ -211,7 +211,7 @@ void rings_create(struct bench *bench, const char *name);
 
 extern const struct queue raw_queues[], our_queues[];
 /* Places in them. "Known": the compiler knows the size of a message. */
-enum { RAW_IDEAL, RAW_DIRTY, RAW_DIRTY_KNOWN };
+enum { RAW_IDEAL, RAW_DIRTY, RAW_DIRTY_KNOWN, RAW_BARE, RAW_BARE_KNOWN };
 enum {
 	OUR_INLINE, OUR_CALLS, OUR_BATCH, OUR_INLINE_KNOWN, OUR_CALLS_KNOWN, OUR_BATCH_KNOWN,
 	OUR_SHARED, OUR_SHARED_BATCH, OUR_SEVERAL, OUR_SEVERAL_BATCH, OUR_ALONE, OUR_ALONE_CALLS,

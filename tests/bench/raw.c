@@ -6,6 +6,7 @@
  *		tail, and given back by one of head
  * dirty	the same; the reader also writes a word in each line it has read,
  *		so that the line comes back to the writer owned
+ * bare	a word a record, published in place, and zeroed by the reader
  * gap		what the machine takes away from two busy processes at a time
  * line		a cache line there, another one back
  * futex	a wake there, another one back
@@ -81,12 +82,132 @@ RAW_CALLS(ideal, ANY_SIZE, 0)
 RAW_CALLS(dirty, ANY_SIZE, 1)
 RAW_CALLS(dirty_known, FOR_SIZE, 1)
 
+/*
+ * A word a record, published in place, and nothing else: no handle, no check that is not
+ * needed between two who trust each other. The reader zeroes what it gives back. What
+ * of this a ring does not reach, it pays for more than that.
+ */
+#define BARE_READY ((uint64_t)1 << 32)
+#define BARE_PAD ((uint64_t)2 << 32)
+#define BARE_BATCH (RING_BYTES / 32)
+
+static uint64_t bare_at, bare_end, bare_freed; /* of this process: positions */
+
+static void bare_init(void *object, size_t size)
+{
+	(void)size;
+	memset(((struct bench *)object)->shared->data, 0, RING_BYTES);
+}
+
+static ALWAYS shr_word_ *bare_word(struct shared *shared, uint64_t at)
+{
+	return (shr_word_ *)(void *)(shared->data + at % RING_BYTES);
+}
+
+static ALWAYS void bare_room(struct shared *shared, uint64_t at, uint64_t *end)
+{
+	while ((int64_t)(*end - at) < 0)
+		*end = atomic_load_explicit(&shared->head.word, memory_order_acquire) +
+		       RING_BYTES - 8;
+}
+
+static ALWAYS void bare_put(size_t size, struct shared *shared, void *source, uint64_t number,
+			    uint64_t count)
+{
+	const uint64_t ahead = ahead_of(size), total = (size + 15) & ~(uint64_t)7;
+	uint64_t at, end;
+
+	if (!number) {
+		bare_at = 0;
+		bare_end = RING_BYTES - 8;
+	}
+	at = bare_at;
+	end = bare_end;
+	for (uint64_t done = 0; done < count; done += ahead) {
+		for (uint64_t i = 0; i < ahead; i++)
+			message_make(nth(source, size, i), size, number + done + i);
+		for (uint64_t i = 0; i < ahead; i++, at += total) {
+			uint64_t rest = RING_BYTES - at % RING_BYTES;
+
+			if (rest < total) {
+				bare_room(shared, at + rest, &end);
+				__atomic_store_n(bare_word(shared, at), BARE_PAD, __ATOMIC_RELEASE);
+				at += rest;
+			}
+			bare_room(shared, at + total, &end);
+			memcpy(shared->data + at % RING_BYTES + 8, nth(source, size, i), size);
+			__atomic_store_n(bare_word(shared, at), BARE_READY | size, __ATOMIC_RELEASE);
+		}
+	}
+	bare_at = at;
+	bare_end = end;
+}
+
+static ALWAYS uint64_t bare_take(size_t size, struct shared *shared, void *buffer, uint64_t *next,
+				 uint64_t count)
+{
+	uint64_t at, n = 0;
+
+	if (!*next)
+		bare_at = bare_freed = 0;
+	at = bare_at;
+	while (n < count) {
+		uint64_t word = __atomic_load_n(bare_word(shared, at), __ATOMIC_ACQUIRE);
+
+		if (!word)
+			break;
+		if (word & BARE_PAD) {
+			at += RING_BYTES - at % RING_BYTES;
+			continue;
+		}
+		if ((uint32_t)word != size)
+			die_plain("a record has another size than it was sent with");
+		memcpy(buffer, shared->data + at % RING_BYTES + 8, size);
+		message_check(buffer, size, *next + n++);
+		at += ((uint32_t)word + 15) & ~(uint64_t)7;
+		if (at - bare_freed >= BARE_BATCH) {
+			uint64_t from = bare_freed % RING_BYTES, bytes = at - bare_freed;
+			uint64_t first = bytes < RING_BYTES - from ? bytes : RING_BYTES - from;
+
+			memset(shared->data + from, 0, first);
+			memset(shared->data, 0, bytes - first);
+			bare_freed = at;
+			atomic_store_explicit(&shared->head.word, at, memory_order_release);
+		}
+	}
+	bare_at = at;
+	*next += n;
+	return n;
+}
+
+#define BARE_CALLS(name, sizes)                                                                    \
+	static void name##_put(void *object, void *source, size_t size, uint64_t number,           \
+			       uint64_t count)                                                     \
+	{                                                                                          \
+		sizes(bare_put, ((struct bench *)object)->shared, source, number, count);          \
+	}                                                                                          \
+	static uint64_t name##_take(void *object, void *buffer, size_t size, uint64_t *next,       \
+				    uint64_t count)                                                \
+	{                                                                                          \
+		sizes(bare_take, ((struct bench *)object)->shared, buffer, next, count);           \
+	}
+BARE_CALLS(bare_any, ANY_SIZE)
+BARE_CALLS(bare_known, FOR_SIZE)
+
 const struct queue raw_queues[] = {
 	[RAW_IDEAL] = {.name = "ideal", .put = ideal_put, .take = ideal_take},
 	[RAW_DIRTY] = {.name = "ideal-dirty", .put = dirty_put, .take = dirty_take},
 	[RAW_DIRTY_KNOWN] = {.name = "ideal-dirty, size known",
 			     .put = dirty_known_put,
 			     .take = dirty_known_take},
+	[RAW_BARE] = {.name = "a word a record, bare",
+		      .init = bare_init,
+		      .put = bare_any_put,
+		      .take = bare_any_take},
+	[RAW_BARE_KNOWN] = {.name = "a word a record, bare, size known",
+			    .init = bare_init,
+			    .put = bare_known_put,
+			    .take = bare_known_take},
 	{.name = NULL},
 };
 

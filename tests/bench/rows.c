@@ -158,8 +158,10 @@ static void one_way_rows(size_t size, const char *group)
 	struct row row = {.group = group, .size = size};
 	int ideal = own_row(row, &raw_queues[RAW_IDEAL]),
 	    dirty = own_row(row, &raw_queues[RAW_DIRTY]);
+	int bare = own_row(row, &raw_queues[RAW_BARE]);
 	int ours[STYLES];
 
+	compare((struct comparison){.of = bare, .to = dirty, .at = bare});
 	for (int style = 0; style < STYLES; style++)
 		one_way_target(own_row(row, &our_queues[by_style[style]]), (enum style)style, size,
 			       ideal, dirty);
@@ -183,6 +185,8 @@ static void one_way_rows(size_t size, const char *group)
 			.of = batch, .to = dirty, .at = batch, .target = BOTH(0.65)});
 	}
 	dirty = own_row(row, &raw_queues[RAW_DIRTY_KNOWN]);
+	bare = own_row(row, &raw_queues[RAW_BARE_KNOWN]);
+	compare((struct comparison){.of = bare, .to = dirty, .at = bare});
 	for (int style = 0; style < STYLES; style++) {
 		ours[style] = own_row(row, &our_queues[known_by_style[style]]);
 		compare((struct comparison){.of = ours[style], .to = dirty, .at = ours[style]});
