@@ -36,74 +36,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cursor.h"
 #include "error.h"
-#include "handle.h"
 #include "killpoint.h"
 #include "probe.h"
-#include "ring_core.h"
 
-#define SLICE_BUSY_NS 4000000 /* longest sleep before a BUSY record */
 #define LINGER_NS 2000	      /* not looking at a tail that moves fast */
 #define LINGER_PROBE 128      /* empty looks between two tries whether that pays */
 #define LINGER_PAYS 4	      /* records that came meanwhile, or it does not */
 #define MOVED_TRIES 1000      /* jumps of one call after producers that overtake it */
 
-struct cursor {
-	struct shr_cursor hot;
-	uint32_t tag; /* 0 in a child */
-	int copies;   /* lossy, or observes: nobody waits for it */
-	int plain;    /* records of a word and a payload, read in place: there is a short way */
-	int named;    /* has a place, shm */
-	struct shr_ring *ring;
-	struct shm_cursor *shm; /* NULL: observes, or a worker of a queue */
-	struct queue queue;
-	uint64_t clean;
-	uint64_t batch;
-	struct marks marks;
-	uint64_t position; /* released */
-	uint64_t again;	   /* records below were delivered before */
-	uint64_t reclaim;  /* oldest position kept */
-	uint64_t skips;	   /* passed over since the last release */
-	uint64_t skipped;  /* all, those of skips not among them */
-	uint64_t redelivered;
-	uint64_t sequence;   /* number that the record at hot.next should have */
-	uint64_t lost;	     /* all, with the records up to hot.next */
-	uint64_t lost_bytes;
-	uint64_t untold; /* records lost since the last that was given */
-	void *copy;	 /* of a record; room bytes */
-	size_t room;
-	int64_t looked_ns; /* when the BUSY record that is next was looked at last; 0: not */
-	uint64_t empty_at;    /* where it found nothing the last time */
-	uint64_t first_total; /* bytes of the first record after it lingered there; 0: not seen */
-	uint32_t empties;
-	uint16_t lingered, crowded; /* the last time; and that paid */
-	shr_word_ own_delivered; /* where there is no place */
-	struct event_fd *fd; /* or NULL */
-	_Atomic uint64_t fd_position; /* what its thread looks at */
-	_Atomic uint64_t fd_delivered; /* and whether the consumer has moved since */
-	_Atomic int64_t fd_looked_ns; /* when it looked whether the file is there */
-	_Atomic int gone; /* it is not */
-	int64_t fd_busy_ns; /* the thread's: since when that is BUSY; 0: is not */
-};
-
-static struct cursor *own(const struct shr_cursor *hot)
-{
-	return (struct cursor *)(uintptr_t)hot;
-}
-
-static int is_queue(const struct cursor *c)
-{
-	return c->ring && c->ring->view.mode == SHR_RING_QUEUE && !c->copies; /* none in a child */
-}
-
-static int corrupt(uint64_t position)
+int cursor_corrupt(uint64_t position)
 {
 	return shr_fail(EBADMSG, "the ring is corrupt: a record at position %llu is impossible",
 			(unsigned long long)position);
 }
 
 /* Whether calls may go the short way: nothing is to be counted or told. */
-static void set_short_way(struct cursor *c)
+void cursor_set_short_way(struct cursor *c)
 {
 	int may = c->plain && !c->skips && (int64_t)(c->again - c->hot.next) <= 0;
 
@@ -111,7 +61,7 @@ static void set_short_way(struct cursor *c)
 }
 
 /* From what the last cleaning left to reclaim. */
-static void zero_to_reclaim(struct cursor *c)
+void cursor_zero_to_reclaim(struct cursor *c)
 {
 	struct shm_ring *shm = c->ring->view.shm;
 
@@ -132,7 +82,7 @@ static void zero_to_reclaim(struct cursor *c)
 }
 
 /* Keep at most history bytes behind @position, which lies between records. */
-static int clean_behind(struct cursor *c, uint64_t position)
+int cursor_clean_behind(struct cursor *c, uint64_t position)
 {
 	const struct ring_view *view = &c->ring->view;
 	uint64_t reclaim = c->reclaim, keep = view->history, least;
@@ -145,7 +95,7 @@ static int clean_behind(struct cursor *c, uint64_t position)
 	least = keep > c->batch ? keep - c->batch : 0;
 	if (marks_find(&c->marks, position - keep, position - least, &c->reclaim) &&
 	    position - c->reclaim < position - reclaim) {
-		zero_to_reclaim(c);
+		cursor_zero_to_reclaim(c);
 		return 0;
 	}
 	c->reclaim = reclaim;
@@ -154,11 +104,11 @@ static int clean_behind(struct cursor *c, uint64_t position)
 		uint64_t total = ring_record_total(view, reclaim, word);
 
 		if (!total || total > position - reclaim)
-			return corrupt(reclaim);
+			return cursor_corrupt(reclaim);
 		reclaim += total;
 	}
 	c->reclaim = reclaim;
-	zero_to_reclaim(c);
+	cursor_zero_to_reclaim(c);
 	return 0;
 }
 
@@ -191,11 +141,11 @@ static void release_by_journal(struct cursor *c)
 
 int shr_cursor_release_slow(struct shr_cursor *hot)
 {
-	struct cursor *c = own(hot);
+	struct cursor *c = cursor_of(hot);
 
 	if (c->tag != CURSOR_TAG)
 		return shr_fail(ECHILD, HANDLE_CHILD);
-	if (is_queue(c))
+	if (cursor_is_queue(c))
 		return queue_ack_all(&c->queue);
 	c->position = hot->next;
 	if (!c->shm) {
@@ -208,9 +158,9 @@ int shr_cursor_release_slow(struct shr_cursor *hot)
 	else /* release:A; the short way has done it */
 		atomic_store_explicit(&c->shm->position, hot->next, memory_order_release);
 	KILL_POINT("release:moved");
-	set_short_way(c);
+	cursor_set_short_way(c);
 	if (!c->ring->view.ahead)
-		return clean_behind(c, hot->next);
+		return cursor_clean_behind(c, hot->next);
 	hot->keep = hot->next - 8; /* and the next release comes here, too */
 	if (!c->copies)
 		event_notify(&c->ring->view.shm->space, c->ring->segment->registered, INT_MAX);
@@ -227,7 +177,7 @@ static int overtaken(struct cursor *c)
 	atomic_thread_fence(memory_order_seq_cst); /* copy:A */
 	reclaim = atomic_load_explicit(&c->ring->view.shm->reclaim, memory_order_acquire);
 	if ((int64_t)(reclaim - c->hot.next) <= 0)
-		return c->hot.next - reclaim > c->ring->view.capacity ? corrupt(c->hot.next) : 0;
+		return c->hot.next - reclaim > c->ring->view.capacity ? cursor_corrupt(c->hot.next) : 0;
 	c->lost_bytes += reclaim - c->hot.next;
 	if (!c->ring->view.sequence_at)
 		c->untold = 1;
@@ -334,7 +284,7 @@ static void give_back(struct cursor *c, const struct shr_record *record)
 		__atomic_store_n(c->hot.shared_delivered, record->position, __ATOMIC_RELAXED);
 	if (c->shm)
 		atomic_store_explicit(&c->shm->redelivered, c->redelivered, memory_order_relaxed);
-	set_short_way(c);
+	cursor_set_short_way(c);
 }
 
 /* Move over what is no record. Nothing held and nothing to tell: released at once. */
@@ -432,7 +382,7 @@ static int next_stream(struct cursor *c, struct shr_record *record)
 		}
 		total = ring_record_total(view, hot->next, word);
 		if (!total || (passed > view->capacity && view->single))
-			return corrupt(hot->next);
+			return cursor_corrupt(hot->next);
 		if (passed > view->capacity)
 			return -EAGAIN; /* producers abort as fast as this */
 		switch (WORD_STATE(word)) {
@@ -485,333 +435,61 @@ static int next_queue(struct cursor *c, size_t limit, struct shr_record *record)
 
 static int next_slow(struct cursor *c, size_t limit, struct shr_record *record)
 {
-	int err = is_queue(c) ? next_queue(c, limit, record) : next_stream(c, record);
+	int err = cursor_is_queue(c) ? next_queue(c, limit, record) : next_stream(c, record);
 
-	set_short_way(c);
+	cursor_set_short_way(c);
 	return err;
-}
-
-/* Nothing for next: the descriptor is to tell when there is. */
-static void arm(struct cursor *c)
-{
-	if (!c->fd)
-		return;
-	atomic_store(&c->fd_position, c->hot.next);
-	atomic_store(&c->fd_delivered, __atomic_load_n(c->hot.shared_delivered, __ATOMIC_RELAXED));
-	event_fd_arm(c->fd, 0);
 }
 
 int shr_cursor_next_slow(struct shr_cursor *hot, struct shr_record *record)
 {
-	struct cursor *c = own(hot);
+	struct cursor *c = cursor_of(hot);
 	int err;
 
 	if (c->tag != CURSOR_TAG)
 		return shr_fail(ECHILD, HANDLE_CHILD);
 	err = next_slow(c, SIZE_MAX, record);
 	if (err == -EAGAIN)
-		arm(c);
+		cursor_arm(c);
 	return err;
-}
-
-/*
- * In the descriptor's thread: is there something for next? A BUSY record is not
- * worth a wake, unless it stays so: then next looks whether its owner lives.
- */
-static int fd_ready(void *argument)
-{
-	struct cursor *c = argument;
-	const struct ring_view *view = &c->ring->view;
-	uint64_t position = is_queue(c) ? atomic_load(&view->shm->take) : atomic_load(&c->fd_position);
-	uint64_t word = atomic_load_explicit(ring_word(view, position), memory_order_acquire);
-	int64_t now = event_now();
-
-	if (event_stale(c->ring->segment, &c->fd_looked_ns, now))
-		atomic_store_explicit(&c->gone, 1, memory_order_release);
-	/* Who consumes without waiting for the descriptor: let it look itself. */
-	if (atomic_load(&c->gone) || __atomic_load_n(c->hot.shared_delivered, __ATOMIC_RELAXED) !=
-					    atomic_load(&c->fd_delivered))
-		return 1;
-	/* What a dead worker had is found by next. */
-	if (is_queue(c) && (atomic_load(&view->shm->rewind) ||
-			    position != atomic_load(&view->shm->cursor[0].position)))
-		return 1;
-	if (WORD_STATE(word) != WORD_BUSY) {
-		c->fd_busy_ns = 0;
-		return word != 0;
-	}
-	if (!c->fd_busy_ns)
-		c->fd_busy_ns = now;
-	if (now - c->fd_busy_ns < SLICE_BUSY_NS)
-		return 0;
-	c->fd_busy_ns = now;
-	return 1;
-}
-
-int shr_cursor_fd(struct shr_cursor *hot)
-{
-	struct cursor *c = own(hot);
-
-	if (c->tag != CURSOR_TAG)
-		return shr_fail(ECHILD, HANDLE_CHILD);
-	if (!c->fd) {
-		int err = event_fd_open(&c->fd, c->ring->segment, &c->ring->view.shm->data, fd_ready, c);
-
-		if (err)
-			return err;
-	}
-	return event_fd_number(c->fd);
-}
-
-/* The role is held: finish what the last owner was at, and begin where it was. */
-static int resume(struct cursor *c)
-{
-	const struct ring_view *view = &c->ring->view;
-	struct shm_cursor *shm = c->shm;
-	uint64_t position = atomic_load_explicit(&shm->position, memory_order_acquire);
-	uint64_t journal = atomic_load_explicit(&shm->journal_position, memory_order_acquire);
-	uint64_t delivered = atomic_load_explicit(&shm->delivered, memory_order_acquire);
-	uint64_t reclaim = atomic_load_explicit(&view->shm->reclaim, memory_order_acquire);
-	uint64_t clean = atomic_load_explicit(&view->shm->clean, memory_order_acquire);
-
-	c->skipped = atomic_load_explicit(&shm->skipped, memory_order_relaxed);
-	c->lost = atomic_load_explicit(&shm->lost, memory_order_relaxed);
-	c->lost_bytes = atomic_load_explicit(&shm->lost_bytes, memory_order_relaxed);
-	c->sequence = atomic_load_explicit(&shm->sequence, memory_order_relaxed);
-	c->redelivered = atomic_load_explicit(&shm->redelivered, memory_order_relaxed);
-	if ((int64_t)(journal - position) > 0) {
-		c->skipped = atomic_load_explicit(&shm->journal_skipped, memory_order_relaxed);
-		c->lost = atomic_load_explicit(&shm->journal_lost, memory_order_relaxed);
-		c->lost_bytes = atomic_load_explicit(&shm->journal_bytes, memory_order_relaxed);
-		atomic_store_explicit(&shm->lost_bytes, c->lost_bytes, memory_order_release);
-		c->sequence = atomic_load_explicit(&shm->journal_sequence, memory_order_relaxed);
-		atomic_store_explicit(&shm->skipped, c->skipped, memory_order_release);
-		atomic_store_explicit(&shm->lost, c->lost, memory_order_release);
-		atomic_store_explicit(&shm->sequence, c->sequence, memory_order_release);
-		position = journal;
-	}
-	if ((int64_t)(delivered - position) < 0) /* position moved over what is no record */
-		delivered = position;
-	if (position & 7 || reclaim & 7 || (!c->copies && delivered - position > view->capacity))
-		return corrupt(position);
-	atomic_store_explicit(&shm->position, position, memory_order_release);
-	c->position = c->hot.next = position;
-	c->again = delivered;
-	c->hot.keep = position - 8;
-	if (view->ahead)
-		return 0;
-	if (position - reclaim > view->capacity || reclaim - (clean - view->capacity) > view->capacity)
-		return corrupt(position);
-	c->reclaim = reclaim;
-	c->hot.keep = reclaim + view->history;
-	c->clean = clean;
-	if (clean - view->capacity != reclaim)
-		zero_to_reclaim(c);
-	return clean_behind(c, position);
-}
-
-static int check_options(const struct shr_ring *ring, const char *name,
-			 struct shr_cursor_options *own_options)
-{
-	const struct ring_view *view = &ring->view;
-	uint32_t flags = own_options->flags;
-
-	if (flags & ~(uint32_t)(SHR_CURSOR_LOSSY | SHR_CURSOR_DURABLE | SHR_CURSOR_CREATE |
-				SHR_CURSOR_OBSERVE) ||
-	    own_options->join > SHR_JOIN_TIME || (flags & SHR_CURSOR_OBSERVE && (name || flags != SHR_CURSOR_OBSERVE)))
-		return shr_fail(EINVAL, "unknown options of a cursor, or they do not go together");
-	if (name && (!name[0] || strnlen(name, SHR_CURSOR_NAME_MAX + 1) > SHR_CURSOR_NAME_MAX))
-		return shr_fail(EINVAL, "a cursor needs a name of 1 to %d bytes", SHR_CURSOR_NAME_MAX);
-	if (!ring->me && !(flags & SHR_CURSOR_OBSERVE))
-		return shr_fail(EROFS, HANDLE_OBSERVES);
-	if (view->mode == SHR_RING_QUEUE && !(flags & SHR_CURSOR_OBSERVE) && (name || flags))
-		return shr_fail(EINVAL, "the workers of a queue have no names and no flags");
-	if (view->mode == SHR_RING_OVERWRITE)
-		own_options->flags |= SHR_CURSOR_LOSSY;
-	if (flags & SHR_CURSOR_LOSSY && !view->sequence_at)
-		return shr_fail(EOPNOTSUPP, "a lossy cursor needs a ring with SHR_RING_SEQUENCE");
-	if (own_options->join == SHR_JOIN_TIME && !view->time_at)
-		return shr_fail(EOPNOTSUPP, "the ring's records have no time: SHR_RING_TIME");
-	if (own_options->join == SHR_JOIN_POSITION && own_options->epoch &&
-	    own_options->epoch != shr_segment_epoch(ring->segment))
-		return shr_fail(ESTALE, "the position is of another segment of that name");
-	if (own_options->join == SHR_JOIN_POSITION && own_options->position & 7)
-		return shr_fail(EINVAL, "position %llu is not between two records of the ring",
-				(unsigned long long)own_options->position);
-	return 0;
-}
-
-/* Find or make its place, or where to observe from. */
-static int begin(struct cursor *c, const char *name, const struct shr_cursor_options *options)
-{
-	struct shr_ring *ring = c->ring;
-	uint32_t place;
-	int made, err;
-
-	if (options->flags & SHR_CURSOR_OBSERVE) {
-		c->copies = 1;
-		err = cursors_join(ring, options, NULL, &c->hot.next, &c->sequence);
-		c->position = c->again = c->hot.next;
-		return err;
-	}
-	if (ring->view.mode == SHR_RING_QUEUE) {
-		queue_open(&c->queue, ring);
-		return 0;
-	}
-	err = cursors_take(ring, name ? name : "default", options, &place, &made);
-	if (err)
-		return err;
-	c->shm = &ring->view.shm->cursor[place];
-	/* The only cursor cleans: it is a gate, whatever a peer has written. */
-	c->copies = ring->view.ahead && !(atomic_load(&c->shm->mode) & CURSOR_GATE);
-	c->hot.shared_position = (shr_word_ *)(void *)&c->shm->position;
-	c->hot.shared_delivered = (shr_word_ *)(void *)&c->shm->delivered;
-	err = resume(c);
-	if (err)
-		ring_role_leave(ring, &c->shm->role);
-	else if (made) /* it was in the way while it joined */
-		event_notify(&ring->view.shm->space, ring->segment->registered, INT_MAX);
-	return err;
-}
-
-int shr_cursor_open_version(struct shr_cursor **result, struct shr_ring *ring, const char *name,
-			    const struct shr_cursor_options *options, uint32_t version)
-{
-	struct shr_cursor_options own_options = {0};
-	struct cursor *c;
-	int err;
-
-	if (!result || *result)
-		return shr_fail(result ? EBUSY : EINVAL, "the handle is in use, or none");
-	if (!ring || ring->tag != RING_TAG)
-		return shr_fail(ECHILD, HANDLE_CHILD);
-	if (version != SHR_HOT_VERSION)
-		return shr_fail(EPROTO, "compiled for inline calls of version %u, the library has %u",
-				version, SHR_HOT_VERSION);
-	if (options) {
-		err = shr_options_check(options, options->struct_size, sizeof(own_options));
-		if (err)
-			return err;
-		memcpy(&own_options, options,
-		       options->struct_size < sizeof(own_options) ? options->struct_size
-								  : sizeof(own_options));
-	}
-	err = check_options(ring, name, &own_options);
-	if (err)
-		return err;
-	c = handle_alloc(sizeof(*c));
-	if (!c)
-		return shr_fail(ENOMEM, "out of memory");
-	c->ring = ring;
-	c->batch = ring_batch(&ring->view);
-	c->hot.mask = ring->view.capacity - 1;
-	c->hot.max_record = ring->view.max_record;
-	c->hot.shared_position = c->hot.shared_delivered = &c->own_delivered;
-	err = begin(c, name, &own_options);
-	if (err) {
-		handle_free(c, sizeof(*c));
-		return err;
-	}
-	c->plain = ring->view.header == 8 && !c->copies;
-	set_short_way(c);
-	c->tag = CURSOR_TAG;
-	atomic_fetch_add(&ring->users, 1);
-	*result = &c->hot;
-	return 0;
-}
-
-int shr_cursor_close(struct shr_cursor *hot)
-{
-	struct cursor *c;
-
-	if (!hot)
-		return 0;
-	c = own(hot);
-	if (c->tag == CURSOR_TAG) {
-		event_fd_close(c->fd);
-		if (is_queue(c))
-			queue_close(&c->queue);
-		if (c->shm) {
-			if (!(atomic_load(&c->shm->mode) & CURSOR_DURABLE)) {
-				cursors_free(c->shm);
-				event_notify(&c->ring->view.shm->space, c->ring->segment->registered,
-					     INT_MAX);
-			}
-			ring_role_leave(c->ring, &c->shm->role);
-		}
-		free(c->copy);
-		atomic_fetch_sub(&c->ring->users, 1);
-	}
-	handle_free(c, sizeof(*c));
-	return 0;
-}
-
-int shr_cursor_get(const struct shr_cursor *hot, struct shr_cursor_info *info)
-{
-	struct cursor *c = own(hot);
-
-	if (c->tag != CURSOR_TAG)
-		return shr_fail(ECHILD, HANDLE_CHILD);
-	if (c->shm) {
-		cursors_view(info, c->shm, atomic_load(&c->shm->mode), atomic_load(&c->shm->role));
-		return 0;
-	}
-	*info = (struct shr_cursor_info){.flags = c->copies ? SHR_CURSOR_LOSSY : 0,
-					 .member = c->ring->me,
-					 .position = c->position,
-					 .delivered = hot->next,
-					 .skipped = c->skipped,
-					 .lost = c->lost,
-					 .lost_bytes = c->lost_bytes,
-					 .sequence = c->sequence};
-	if (is_queue(c)) {
-		info->position = atomic_load(&c->ring->view.shm->cursor[0].position);
-		info->delivered = atomic_load(&c->ring->view.shm->take);
-	}
-	return 0;
-}
-
-uint64_t shr_cursor_position(const struct shr_cursor *hot)
-{
-	return is_queue(own(hot)) ? atomic_load(&own(hot)->ring->view.shm->take) : hot->next;
 }
 
 static int of_queue(const struct cursor *c)
 {
 	if (c->tag != CURSOR_TAG)
 		return shr_fail(ECHILD, HANDLE_CHILD);
-	return is_queue(c) ? 0 : shr_fail(EOPNOTSUPP, "only records of a queue are acknowledged one by one");
+	return cursor_is_queue(c) ? 0 : shr_fail(EOPNOTSUPP, "only records of a queue are acknowledged one by one");
 }
 
 int shr_cursor_ack(struct shr_cursor *hot, const struct shr_record *record)
 {
-	int err = of_queue(own(hot));
+	int err = of_queue(cursor_of(hot));
 
-	return err ? err : queue_put(&own(hot)->queue, record->position, WORD_DONE);
+	return err ? err : queue_put(&cursor_of(hot)->queue, record->position, WORD_DONE);
 }
 
 int shr_cursor_nack(struct shr_cursor *hot, const struct shr_record *record)
 {
-	int err = of_queue(own(hot));
+	int err = of_queue(cursor_of(hot));
 
-	return err ? err : queue_put(&own(hot)->queue, record->position, WORD_READY);
+	return err ? err : queue_put(&cursor_of(hot)->queue, record->position, WORD_READY);
 }
 
 int cursor_look(struct shr_cursor *hot)
 {
-	struct cursor *c = own(hot);
+	struct cursor *c = cursor_of(hot);
 
 	return c->tag == CURSOR_TAG ? next_slow(c, SIZE_MAX, NULL) : shr_fail(ECHILD, HANDLE_CHILD);
 }
 
 int cursor_is_busy(struct shr_cursor *hot)
 {
-	return own(hot)->looked_ns != 0 || own(hot)->queue.looked_ns != 0;
+	return cursor_of(hot)->looked_ns != 0 || cursor_of(hot)->queue.looked_ns != 0;
 }
 
 struct shr_ring *cursor_ring(struct shr_cursor *hot)
 {
-	return own(hot)->ring;
+	return cursor_of(hot)->ring;
 }
 
 /* As the short way of next, but delivered is one store for all. */
@@ -849,7 +527,7 @@ int shr_cursor_next_many(struct shr_cursor *hot, struct shr_record *records, siz
 
 	if (count > INT_MAX)
 		count = INT_MAX;
-	if (count && own(hot)->copies) /* there is one buffer */
+	if (count && cursor_of(hot)->copies) /* there is one buffer */
 		count = 1;
 	while (n < count) {
 		n += next_short(hot, records + n, count - n);
@@ -865,12 +543,12 @@ static int next_of(struct cursor *c, size_t limit, struct shr_record *record)
 {
 	int err;
 
-	if (is_queue(c)) { /* what is taken cannot be given back at most once */
+	if (cursor_is_queue(c)) { /* what is taken cannot be given back at most once */
 		if (c->tag != CURSOR_TAG)
 			return shr_fail(ECHILD, HANDLE_CHILD);
 		err = next_slow(c, limit, record);
 		if (err == -EAGAIN)
-			arm(c);
+			cursor_arm(c);
 	} else {
 		err = shr_cursor_next(&c->hot, record);
 		if (err || record->size <= limit)
@@ -892,7 +570,7 @@ int shr_cursor_read_many(struct shr_cursor *hot, void *buffer, size_t size,
 
 	if (count > INT_MAX)
 		count = INT_MAX;
-	while (n < count && !(err = next_of(own(hot), size - used, &records[n]))) {
+	while (n < count && !(err = next_of(cursor_of(hot), size - used, &records[n]))) {
 		struct shr_record *record = &records[n];
 
 		memcpy(to + used, record->payload, record->size);
@@ -920,7 +598,7 @@ static int next_again(void *argument)
 	struct next_attempt *attempt = argument;
 	int err = attempt->limit == SIZE_MAX
 			  ? shr_cursor_next(attempt->cursor, attempt->record)
-			  : next_of(own(attempt->cursor), attempt->limit, attempt->record);
+			  : next_of(cursor_of(attempt->cursor), attempt->limit, attempt->record);
 
 	attempt->slice = cursor_is_busy(attempt->cursor) ? SLICE_BUSY_NS : EVENT_SLICE_NS;
 	return err;
@@ -934,8 +612,8 @@ static int next_until(struct shr_cursor *hot, struct shr_record *record, size_t 
 
 	if (err != -EAGAIN)
 		return err;
-	return event_await(own(hot)->ring->segment, &own(hot)->ring->looked_ns,
-			   &own(hot)->ring->view.shm->data, deadline_ns, next_again, &attempt,
+	return event_await(cursor_of(hot)->ring->segment, &cursor_of(hot)->ring->looked_ns,
+			   &cursor_of(hot)->ring->view.shm->data, deadline_ns, next_again, &attempt,
 			   &attempt.slice);
 }
 
@@ -954,7 +632,7 @@ static int copy_out(struct shr_cursor *hot, void *buffer, struct shr_record *rec
 int shr_cursor_read_slow(struct shr_cursor *hot, void *buffer, size_t size,
 			 struct shr_record *record)
 {
-	int err = next_of(own(hot), size, record);
+	int err = next_of(cursor_of(hot), size, record);
 
 	return err ? err : copy_out(hot, buffer, record);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * L4: the ring. claim.c has the micro-locks, producer.c and cursor.c the two
+ * L4: the ring. claim.c has the micro-locks, producer.c and cursor.c (cursor_open.c) the two
  * ends, clean.c how producers make room, cursors.c the table of cursors, queue.c
  * competing consumers, event_await.c how all of them sleep; this file what they share.
  *

@@ -715,6 +715,50 @@ START_TEST(counters_are_changed_one_by_one)
 }
 END_TEST
 
+struct port {
+	uint32_t number;
+	uint32_t flags;
+	uint64_t bytes;
+};
+SHR_SCHEMA(port, 1, number, flags, bytes);
+
+START_TEST(counters_have_keys_that_are_integers)
+{
+	struct port port = {.number = 443, .flags = 1}, out;
+	uint32_t key = 443, other = 80, slot, found;
+	uint64_t value;
+
+	table = table_make((struct shr_table_options){.mode = SHR_TABLE_COUNTERS,
+						      .slots = 4,
+						      .schema = SHR_SCHEMA_OF(port),
+						      .key = "number"});
+	MUST(shr_table_insert(table, &port, sizeof(port), &slot));
+	ck_assert_int_eq(shr_table_insert(table, &port, sizeof(port), &found), -EEXIST);
+	port.number = other;
+	MUST(shr_table_insert(table, &port, sizeof(port), &found));
+	MUST(shr_table_add(table, slot, offsetof(struct port, bytes), 1500, NULL));
+	MUST(shr_table_add(table, slot, offsetof(struct port, flags), 2, NULL));
+	/* Nobody may take a slot away from its key. */
+	ck_assert_int_eq(shr_table_add(table, slot, offsetof(struct port, number), 1, NULL), -EINVAL);
+	value = 443;
+	ck_assert_int_eq(
+		shr_table_compare_set(table, slot, offsetof(struct port, number), &value, 444),
+		-EINVAL);
+	MUST(shr_table_find(table, &key, sizeof(key), &found));
+	ck_assert_uint_eq(found, slot);
+	MUST(shr_table_read_key(table, &key, sizeof(key), &out, sizeof(out), NULL));
+	ck_assert_uint_eq(out.number, 443);
+	ck_assert_uint_eq(out.flags, 3);
+	ck_assert_uint_eq(out.bytes, 1500);
+	MUST(shr_table_read_key(table, &other, sizeof(other), &out, sizeof(out), NULL));
+	ck_assert_uint_eq(out.bytes, 0);
+	ck_assert_int_eq(shr_table_find(table, &key, 2, &found), -EINVAL);
+	MUST(shr_table_remove_key(table, &key, sizeof(key)));
+	ck_assert_int_eq(shr_table_find(table, &key, sizeof(key), &found), -ENOENT);
+	MUST(shr_table_close(table));
+}
+END_TEST
+
 START_TEST(no_count_of_several_processes_is_lost)
 {
 	enum { PROCESSES = 3, TIMES = 200000 };
@@ -1693,6 +1737,7 @@ int main(void)
 	tcase_add_test(tc, the_index_is_right_through_many_changes);
 	tcase_add_loop_test(tc, programs_of_two_versions_share_a_table, 0, 2);
 	tcase_add_test(tc, counters_are_changed_one_by_one);
+	tcase_add_test(tc, counters_have_keys_that_are_integers);
 	tc = part(suite, "many");
 	tcase_add_test(tc, no_count_of_several_processes_is_lost);
 	tcase_add_loop_test(tc, readers_see_the_sum_whatever_two_writers_do, 0, 2);
