@@ -270,7 +270,8 @@ int mutex_word_lock(const struct shr_segment *segment, struct shm_mutex *mutex, 
 		return shr_fail(EDEADLK, "this thread holds the mutex already");
 	/*
 	 * Each look takes the line from the owner, who then waits for it to unlock. So looks
-	 * become rare: two that want one record wrote 1.5 to 2 times as many, near.
+	 * become rare: two that write one record of a table do 9.6 M/s where it was 6.1,
+	 * far 6.6 where it was 3.9.
 	 */
 	for (int spun = 0, pauses = 1; spun < SPINS; pauses = pauses < SPINS_MAX ? 2 * pauses : pauses) {
 		err = try_word(segment, mutex, me);
