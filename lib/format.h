@@ -11,7 +11,8 @@
  *
  * Numbers are in the byte order of the creator; header.byte_order tells. All
  * offsets are from the start of the segment. Reserved bytes are zero. A number
- * that is asserted here is the format: another one is another format.
+ * that is asserted here is the format: another one is another format. The page
+ * shmring(5) has all of it for readers that do not use the library.
  */
 #ifndef LIB_FORMAT_H
 #define LIB_FORMAT_H
