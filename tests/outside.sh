@@ -60,7 +60,7 @@ fi
 is "each public header is installed" "$(cd "$prefix/include/shmring" && ls)" \
 	"$(cd "$src/include/shmring" && ls)"
 is "each manual page of the library is installed" "$(cd "$prefix/share/man/man7" && ls)" \
-	"$(cd "$src/lib" && ls -- *.7)"
+	"$(cd "$src" && ls -- lib/*.7 man/*.7 | sed 's,.*/,,' | sort)"
 is "nothing installed names the place where it was built" \
 	"$(grep -rlF -e "$dir/build" -e "$dir/release" -e "$stage" --include='*.pc' --include='*.cmake' \
 		--include='*.h' --include='*.la' "$prefix" "$stage")" ""
