@@ -91,7 +91,10 @@ RAW_CALLS(dirty_known, FOR_SIZE, 1)
 #define BARE_PAD ((uint64_t)2 << 32)
 #define BARE_BATCH (RING_BYTES / 32)
 
-static uint64_t bare_at, bare_end, bare_freed; /* of this process: positions */
+/* One side, of this process: the next record, how far it may go, what is zeroed. */
+static struct bare {
+	uint64_t at, end, freed;
+} bare_to, bare_from;
 
 static void bare_init(void *object, size_t size)
 {
@@ -104,80 +107,111 @@ static ALWAYS shr_word_ *bare_word(struct shared *shared, uint64_t at)
 	return (shr_word_ *)(void *)(shared->data + at % RING_BYTES);
 }
 
-static ALWAYS void bare_room(struct shared *shared, uint64_t at, uint64_t *end)
+static ALWAYS void bare_room(struct shared *shared, struct bare *to, uint64_t end)
 {
-	while ((int64_t)(*end - at) < 0)
-		*end = atomic_load_explicit(&shared->head.word, memory_order_acquire) +
-		       RING_BYTES - 8;
+	while ((int64_t)(to->end - end) < 0)
+		to->end = atomic_load_explicit(&shared->head.word, memory_order_acquire) +
+			  RING_BYTES - 8;
+}
+
+static ALWAYS void bare_push(struct shared *shared, struct bare *to, const void *message, size_t size)
+{
+	uint64_t total = (size + 15) & ~(uint64_t)7, rest = RING_BYTES - to->at % RING_BYTES;
+
+	if (rest < total) {
+		bare_room(shared, to, to->at + rest);
+		__atomic_store_n(bare_word(shared, to->at), BARE_PAD, __ATOMIC_RELEASE);
+		to->at += rest;
+	}
+	bare_room(shared, to, to->at + total);
+	memcpy(shared->data + to->at % RING_BYTES + 8, message, size);
+	__atomic_store_n(bare_word(shared, to->at), BARE_READY | size, __ATOMIC_RELEASE);
+	to->at += total;
+}
+
+/* Zero what was read, and give it back. */
+static ALWAYS void bare_free(struct shared *shared, struct bare *from)
+{
+	uint64_t index = from->freed % RING_BYTES, bytes = from->at - from->freed;
+	uint64_t first = bytes < RING_BYTES - index ? bytes : RING_BYTES - index;
+
+	memset(shared->data + index, 0, first);
+	memset(shared->data, 0, bytes - first);
+	from->freed = from->at;
+	atomic_store_explicit(&shared->head.word, from->at, memory_order_release);
+}
+
+static ALWAYS int bare_pop(struct shared *shared, struct bare *from, void *buffer, size_t size)
+{
+	uint64_t word;
+
+	while ((word = __atomic_load_n(bare_word(shared, from->at), __ATOMIC_ACQUIRE)) & BARE_PAD)
+		from->at += RING_BYTES - from->at % RING_BYTES;
+	if (!word)
+		return 0;
+	if ((uint32_t)word != size)
+		die_plain("a record has another size than it was sent with");
+	memcpy(buffer, shared->data + from->at % RING_BYTES + 8, size);
+	from->at += ((uint32_t)word + 15) & ~(uint64_t)7;
+	if (from->at - from->freed >= BARE_BATCH)
+		bare_free(shared, from);
+	return 1;
 }
 
 static ALWAYS void bare_put(size_t size, struct shared *shared, void *source, uint64_t number,
 			    uint64_t count)
 {
-	const uint64_t ahead = ahead_of(size), total = (size + 15) & ~(uint64_t)7;
-	uint64_t at, end;
+	const uint64_t ahead = ahead_of(size);
+	struct bare to = bare_to;
 
-	if (!number) {
-		bare_at = 0;
-		bare_end = RING_BYTES - 8;
-	}
-	at = bare_at;
-	end = bare_end;
+	if (!number)
+		to = (struct bare){.end = RING_BYTES - 8};
 	for (uint64_t done = 0; done < count; done += ahead) {
 		for (uint64_t i = 0; i < ahead; i++)
 			message_make(nth(source, size, i), size, number + done + i);
-		for (uint64_t i = 0; i < ahead; i++, at += total) {
-			uint64_t rest = RING_BYTES - at % RING_BYTES;
-
-			if (rest < total) {
-				bare_room(shared, at + rest, &end);
-				__atomic_store_n(bare_word(shared, at), BARE_PAD, __ATOMIC_RELEASE);
-				at += rest;
-			}
-			bare_room(shared, at + total, &end);
-			memcpy(shared->data + at % RING_BYTES + 8, nth(source, size, i), size);
-			__atomic_store_n(bare_word(shared, at), BARE_READY | size, __ATOMIC_RELEASE);
-		}
+		for (uint64_t i = 0; i < ahead; i++)
+			bare_push(shared, &to, nth(source, size, i), size);
 	}
-	bare_at = at;
-	bare_end = end;
+	bare_to = to;
 }
 
 static ALWAYS uint64_t bare_take(size_t size, struct shared *shared, void *buffer, uint64_t *next,
 				 uint64_t count)
 {
-	uint64_t at, n = 0;
+	struct bare from = bare_from;
+	uint64_t n = 0;
 
 	if (!*next)
-		bare_at = bare_freed = 0;
-	at = bare_at;
-	while (n < count) {
-		uint64_t word = __atomic_load_n(bare_word(shared, at), __ATOMIC_ACQUIRE);
-
-		if (!word)
-			break;
-		if (word & BARE_PAD) {
-			at += RING_BYTES - at % RING_BYTES;
-			continue;
-		}
-		if ((uint32_t)word != size)
-			die_plain("a record has another size than it was sent with");
-		memcpy(buffer, shared->data + at % RING_BYTES + 8, size);
-		message_check(buffer, size, *next + n++);
-		at += ((uint32_t)word + 15) & ~(uint64_t)7;
-		if (at - bare_freed >= BARE_BATCH) {
-			uint64_t from = bare_freed % RING_BYTES, bytes = at - bare_freed;
-			uint64_t first = bytes < RING_BYTES - from ? bytes : RING_BYTES - from;
-
-			memset(shared->data + from, 0, first);
-			memset(shared->data, 0, bytes - first);
-			bare_freed = at;
-			atomic_store_explicit(&shared->head.word, at, memory_order_release);
-		}
-	}
-	bare_at = at;
+		from = (struct bare){0};
+	for (; n < count && bare_pop(shared, &from, buffer, size); n++)
+		message_check(buffer, size, *next + n);
+	bare_from = from;
 	*next += n;
 	return n;
+}
+
+static ALWAYS void bare_both(size_t size, struct shared *shared, void *source, void *buffer,
+			     uint64_t number, uint64_t count)
+{
+	const uint64_t ahead = ahead_of(size);
+	struct bare to = bare_to, from = bare_from;
+
+	if (!number) {
+		to = (struct bare){.end = RING_BYTES - 8};
+		from = (struct bare){0};
+	}
+	for (uint64_t done = 0; done < count; done += ahead) {
+		for (uint64_t i = 0; i < ahead; i++)
+			message_make(nth(source, size, i), size, number + done + i);
+		for (uint64_t i = 0; i < ahead; i++) {
+			bare_push(shared, &to, nth(source, size, i), size);
+			if (!bare_pop(shared, &from, buffer, size))
+				die_plain("a record that was put is not there");
+			message_check(buffer, size, number + done + i);
+		}
+	}
+	bare_to = to;
+	bare_from = from;
 }
 
 #define BARE_CALLS(name, sizes)                                                                    \
@@ -194,6 +228,12 @@ static ALWAYS uint64_t bare_take(size_t size, struct shared *shared, void *buffe
 BARE_CALLS(bare_any, ANY_SIZE)
 BARE_CALLS(bare_known, FOR_SIZE)
 
+static void bare_pair(void *object, void *source, void *buffer, size_t size, uint64_t number,
+		      uint64_t count)
+{
+	FOR_SIZE(bare_both, ((struct bench *)object)->shared, source, buffer, number, count);
+}
+
 const struct queue raw_queues[] = {
 	[RAW_IDEAL] = {.name = "ideal", .put = ideal_put, .take = ideal_take},
 	[RAW_DIRTY] = {.name = "ideal-dirty", .put = dirty_put, .take = dirty_take},
@@ -207,7 +247,8 @@ const struct queue raw_queues[] = {
 	[RAW_BARE_KNOWN] = {.name = "a word a record, bare, size known",
 			    .init = bare_init,
 			    .put = bare_known_put,
-			    .take = bare_known_take},
+			    .take = bare_known_take,
+			    .pair = bare_pair},
 	{.name = NULL},
 };
 

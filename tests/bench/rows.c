@@ -279,7 +279,9 @@ static void alone_rows(size_t size, const char *group)
 			  .peer = nothing_peer};
 	int calls = own_row(row, &our_queues[OUR_ALONE_CALLS]);
 	int ours = own_row(row, &our_queues[OUR_ALONE]);
-	int count = 0, least;
+	int bare = own_row(row, &raw_queues[RAW_BARE_KNOWN]), count = 0, least;
+
+	compare((struct comparison){.of = ours, .to = bare, .at = bare, .at_most = 1});
 
 	for (const struct queue *queue = cxx_queues; queue->name; queue++)
 		if (queue->size == size) {
