@@ -18,7 +18,7 @@ if ! python3 -c 'import json, math, mmap, struct' 2>/dev/null; then
 	exit 0
 fi
 
-echo 1..19
+echo 1..21
 n=0
 is() { # description, got, wanted
 	n=$((n + 1))
@@ -52,6 +52,55 @@ hold() { # command...: started, given $dir/todo, and killed when it has what it 
 	kill -9 "$holder"
 	wait "$holder" 2>/dev/null
 }
+
+# The tables of the page as assertions: where each field of format.h is, and how long.
+rows() {
+	awk '
+		$1 == ".Ss" { section = $2; list = 0 }
+		$1 == ".Bl" && $2 == "-column" { of = section (++list) }
+		$1 != ".It" || $2 !~ /^[0-9]+$/ || $3 != "Ta" { next }
+		{
+			split("Header1 shm_header Directory1 shm_object Members1 shm_member Schemas1 shm_schema " \
+				"Schemas2 shm_field Mutexes1 shm_mutex Rings1 shm_ring Rings2 shm_cursor " \
+				"Tables2 shm_table Tables3 shm_slot", pair, " ")
+			type = ""
+			for (i = 1; i in pair; i += 2)
+				if (pair[i] == of)
+					type = pair[i + 1]
+			if (!type)
+				next
+			line = $0
+			sub(/^[^T]*Ta /, "", line)
+			size = line
+			sub(/ Ta .*/, "", size)
+			sub(/^.*bytes Ta |^[^T]*Ta /, "", line)
+			sub(/^Va /, "", line)
+			sub(/^Vt /, "", line)
+			name = line
+			sub(/[ :].*/, "", name)
+			if (type == "shm_member" && $2 >= 128)
+				name = "death." name
+			if (name == "cursors")
+				name = "cursor"
+			if (name == "field" || name == "strings" && $2 == 48)
+				next
+			n = size ~ /^u8/ ? 1 : size ~ /^u16/ ? 2 : size ~ /^u32/ ? 4 : size ~ /^u64/ ? 8 : 0
+			many = size
+			many = sub(/.*\[/, "", many) ? many + 0 : 1
+			if (!n) { # "8 bytes", "28 x 256"
+				split(size, word, " ")
+				n = word[1]
+				many = word[2] == "x" ? word[3] : 1
+			}
+			print "_Static_assert(offsetof(struct " type ", " name ") == " $2 ", \"" name "\");"
+			if (!(type == "shm_slot" && name == "lock"))
+				print "_Static_assert(sizeof(((struct " type " *)0)->" name ") == " n * many ", \"" name "\");"
+		}' "$src/man/shmring.5"
+}
+{ echo '#include "format.h"'; rows; } >"$dir/rows.c"
+is "each field lies where the page says" \
+	"$(${CC:-gcc} -std=c11 -fsyntax-only -I"$src/lib" "$dir/rows.c" 2>&1 | grep error)" ""
+is "which are all" "$(grep -c offsetof "$dir/rows.c")" 118
 
 # Rings
 ./dump-segment make "$name-types" || exit 1
