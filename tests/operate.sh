@@ -11,7 +11,7 @@ end_all() {
 }
 trap end_all EXIT
 trap 'exit 1' INT TERM
-plan=104
+plan=110
 echo 1..$plan
 n=0
 ok() { # description, status
@@ -411,6 +411,29 @@ member 1, pid P shmring as shmring recv: dead
   has a record of jobs, taken at N
 mended what 1 of 1 dead members left
   1 records of queues are given back, or lost where it is at most once"
+./peer lock "$name-l" >"$dir/held" &
+holder=$!
+started="$started $holder"
+soon 'grep -q held "$dir/held"'
+kill -9 $holder
+wait $holder 2>/dev/null
+./peer lose "$name-l"
+run repair "$name-l" >/dev/null
+lost="nothing to repair: nobody is dead, 0 live
+mutex mutex[1] is lost: an owner died, and the next one gave it up"
+is "a lost mutex is told" "$(repair "$name-l")" "0
+$lost
+1 lost mutexes are left alone: --reset-lost makes them usable"
+is "--dry-run resets nothing" "$(repair --reset-lost --dry-run "$name-l")" "0
+$lost
+would reset 1 lost mutexes"
+is "so it is lost still" "$(dump check -o jsonl "$name-l" | jq -c '[.found[] | .code, .number]')" '["lost",1]'
+is "--reset-lost resets it" "$(repair --reset-lost "$name-l")" "0
+$lost
+reset 1 lost mutexes: the next one to lock each is told to repair"
+is "the next one is told to repair" "$(./peer take "$name-l" | sed 's/ deaths.*//')" "owner dead"
+is "and then all is well" "$(./peer take "$name-l" | sed 's/ deaths.*//'; dump check "$name-l")" "clean
+no damage"
 is "repair of no segment" "$(repair "$name-no" | head -n 1)" 3
 
 # --- gc

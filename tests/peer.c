@@ -8,6 +8,7 @@
  *	peer hold NAME                  reserve a record and wait to be killed
  *	peer lock NAME                  lock a mutex and wait to be killed
  *	peer take NAME                  lock it, mend it, say how it was found
+ *	peer lose NAME                  lock it, and give it up without mending
  *	peer count NAME COUNT           add 1 under the mutex COUNT times, and notify
  *	peer await NAME VALUE           sleep on the event until the sum is VALUE
  *	peer pthread NAME               make a segment with a pthread mutex, or use it
@@ -173,6 +174,14 @@ static void do_take(const char *name)
 	printf("%s deaths %u\n", !err ? "clean" : err == -EOWNERDEAD ? "owner dead" : "error", info.deaths);
 	if (err)
 		must(shr_mutex_consistent(mutex, 1), "consistent");
+	must(shr_mutex_unlock(mutex, 1), "unlock");
+}
+
+static void do_lose(const char *name)
+{
+	open_locks(name);
+	if (shr_mutex_lock_until(mutex, 1, shr_deadline_ns(20000000000)) != -EOWNERDEAD)
+		must(-1, "no owner died");
 	must(shr_mutex_unlock(mutex, 1), "unlock");
 }
 
@@ -364,6 +373,8 @@ int main(int argc, char **argv)
 		do_lock(argv[2]);
 	else if (argc == 3 && !strcmp(argv[1], "take"))
 		do_take(argv[2]);
+	else if (argc == 3 && !strcmp(argv[1], "lose"))
+		do_lose(argv[2]);
 	else if (argc == 4 && !strcmp(argv[1], "count"))
 		do_count(argv[2], strtoull(argv[3], NULL, 10));
 	else if (argc == 4 && !strcmp(argv[1], "await"))

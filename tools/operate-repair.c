@@ -13,6 +13,7 @@
 #include "operate.h"
 
 #define LETTER_OWNERS LONG_ONLY
+#define LETTER_RESET  (LONG_ONLY + 1)
 
 /* What a member can have. */
 enum hold {
@@ -57,11 +58,14 @@ struct survey {
 struct repair {
 	int dry_run;
 	int owners;
+	int reset_lost;
 };
 
 static const struct option_row options[] = {
 	{'n', "dry-run", NULL, "only tell who is dead and what would be mended"},
 	{LETTER_OWNERS, "owners", NULL, "only list who is attached and holds what"},
+	{LETTER_RESET, "reset-lost", NULL,
+	 "make mutexes usable that were given up, see shmring(1)"},
 	{0}};
 
 static int take(void *request, int letter, const char *argument)
@@ -71,8 +75,10 @@ static int take(void *request, int letter, const char *argument)
 	(void)argument;
 	if (letter == 'n')
 		repair->dry_run = 1;
-	else
+	else if (letter == LETTER_OWNERS)
 		repair->owners = 1;
+	else
+		repair->reset_lost = 1;
 	return 0;
 }
 
@@ -307,20 +313,29 @@ static uint32_t show_mended(const struct survey *before, const struct survey *af
 
 /* --- Done ---------------------------------------------------------------------------------- */
 
-static int mend(const char *name, const struct shr_inspect *inspect, const struct survey *before)
+/* Attach to @name, if it is what was looked at: 0, or the exit status, told. */
+static int attach(struct shr_segment **segment, const char *name, const struct survey *before)
 {
 	struct shr_segment_options how = {.struct_size = sizeof(how), .role = "shmring repair"};
-	struct shr_segment *segment = NULL;
-	struct survey after = {.count = 0};
-	int err = shr_segment_attach(&segment, name, &how), result;
+	int err = shr_segment_attach(segment, name, &how);
 
 	if (err)
 		return operate_failed(name, err);
-	if (shr_segment_epoch(segment) != before->info.epoch) {
-		operate_say("%s: it was just replaced by another segment", name);
-		shr_segment_detach(segment);
-		return EXIT_FAILURE;
-	}
+	if (shr_segment_epoch(*segment) == before->info.epoch)
+		return 0;
+	operate_say("%s: it was just replaced by another segment", name);
+	shr_segment_detach(*segment);
+	return EXIT_FAILURE;
+}
+
+static int mend(const char *name, const struct shr_inspect *inspect, const struct survey *before)
+{
+	struct shr_segment *segment = NULL;
+	struct survey after = {.count = 0};
+	int err, result = attach(&segment, name, before);
+
+	if (result)
+		return result;
 	/* The attach has mended what was in its own place already, the sweep does the rest. */
 	err = shr_member_sweep(segment, NULL, NULL);
 	result = err < 0 ? operate_failed(name, err) : 0;
@@ -334,11 +349,70 @@ static int mend(const char *name, const struct shr_inspect *inspect, const struc
 	return result;
 }
 
+/* --- Mutexes that were given up ----------------------------------------------------------- */
+
+/* @segment: to reset them, NULL: only to tell. Returns how many were reset, or -errno. */
+static int reset_object(const struct shr_inspect *inspect, struct shr_segment *segment,
+			uint32_t index, const struct shr_object_info *object, uint64_t *lost)
+{
+	struct shr_mutex *mutex = NULL;
+	struct shr_mutex_info info;
+	int count = 0, err = segment ? shr_mutex_attach(&mutex, segment, object->name) : 0;
+
+	for (uint32_t i = 0; i < object->count && !err; i++) {
+		err = shr_inspect_mutex(inspect, index, i, &info);
+		if (err || info.state != SHR_MUTEX_LOST)
+			continue;
+		++*lost;
+		fputs("mutex ", stdout);
+		text_string(stdout, object->name);
+		printf("[%" PRIu32 "] is lost: an owner died, and the next one gave it up\n", i);
+		err = mutex ? shr_mutex_reset(mutex, i) : 0;
+		count += mutex && !err;
+		if (err == -EINVAL) /* it is another's work by now */
+			err = 0;
+	}
+	shr_mutex_close(mutex);
+	return err ? err : count;
+}
+
+static int reset_lost(const char *name, const struct shr_inspect *inspect,
+		      const struct survey *survey, const struct repair *repair)
+{
+	const int reset = repair->reset_lost && !repair->dry_run;
+	struct shr_segment *segment = NULL;
+	struct shr_object_info object;
+	int result = reset ? attach(&segment, name, survey) : 0, count = 0, err = 0;
+	uint64_t lost = 0;
+
+	if (result)
+		return result;
+	for (uint32_t i = 0; i < survey->info.objects && err >= 0; i++) {
+		err = shr_inspect_object(inspect, i, &object);
+		if (!err && object.kind == SHR_OBJECT_MUTEX)
+			err = reset_object(inspect, segment, i, &object, &lost);
+		count += err > 0 ? err : 0;
+	}
+	shr_segment_detach(segment);
+	if (err < 0)
+		return operate_failed(name, err);
+	if (lost && !repair->reset_lost)
+		printf("%" PRIu64 " lost mutexes are left alone: --reset-lost makes them usable\n",
+		       lost);
+	else if (lost && repair->dry_run)
+		printf("would reset %" PRIu64 " lost mutexes\n", lost);
+	else if (count)
+		printf("reset %d lost mutexes: the next one to lock each is told to repair\n",
+		       count);
+	return 0;
+}
+
 static int repair_all(const struct repair *repair, const char *name,
 		      const struct shr_inspect *inspect, const struct survey *survey)
 {
 	uint32_t dead = count_members(survey, SHR_MEMBER_DEAD);
 	uint32_t unknown = count_members(survey, SHR_MEMBER_UNKNOWN);
+	int result = 0;
 
 	if (repair->owners) {
 		show_members(survey, ~(1u << SHR_MEMBER_FREE));
@@ -354,8 +428,8 @@ static int repair_all(const struct repair *repair, const char *name,
 	else if (repair->dry_run)
 		printf("would mend what %" PRIu32 " dead members left\n", dead);
 	else
-		return mend(name, inspect, survey);
-	return 0;
+		result = mend(name, inspect, survey);
+	return result ? result : reset_lost(name, inspect, survey, repair);
 }
 
 static int run(const struct command *command, int argc, char **argv)
