@@ -431,8 +431,9 @@ static int run(const struct command *command, int argc, char **argv)
 	struct shr_inspect *inspect = NULL;
 	int err, result = operate_options(command, argc, argv, 2, 2, &restore);
 
-	if (result == NO_COMMAND)
-		result = make_names(&restore, argv[optind], argv[optind + 1]);
+	if (result != NO_COMMAND)
+		return result;
+	result = make_names(&restore, argv[optind], argv[optind + 1]);
 	if (result)
 		return result;
 	if (!access(restore.path, F_OK))
