@@ -64,8 +64,7 @@ struct repair {
 static const struct option_row options[] = {
 	{'n', "dry-run", NULL, "only tell who is dead and what would be mended"},
 	{LETTER_OWNERS, "owners", NULL, "only list who is attached and holds what"},
-	{LETTER_RESET, "reset-lost", NULL,
-	 "make mutexes usable that were given up, see shmring(1)"},
+	{LETTER_RESET, "reset-lost", NULL, "make mutexes usable again that were given up"},
 	{0}};
 
 static int take(void *request, int letter, const char *argument)
