@@ -325,7 +325,8 @@ int command_blame(const struct shr_inspect *inspect, const struct style *style, 
 		return failed(name, err);
 	look(inspect, info.objects, &first);
 	bad = look_at_tables(inspect, name, info.objects, &held);
-	nanosleep(&(struct timespec){.tv_nsec = LOOK_NS}, NULL);
+	if (!style->still)
+		nanosleep(&(struct timespec){.tv_nsec = LOOK_NS}, NULL);
 	look(inspect, info.objects, &second);
 	list = json_array();
 	result = tell(inspect, style, name, info.objects, &first, &second, list, &told);

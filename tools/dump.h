@@ -28,6 +28,7 @@ struct style {
 	enum format format;
 	int color;
 	size_t bytes; /* most that is shown of what has no type */
+	int still;    /* an image: nothing moves in it, however long one waits */
 };
 
 /* Beginnings and ends of colours: "" where there are none. */

@@ -312,6 +312,7 @@ static int run_look(const struct command *command, int argc, char **argv, struct
 
 	if (argc > !request->image)
 		return usage("one segment at a time, not also", argv[!request->image]);
+	request->style.still = request->image != NULL;
 	result = open_segment(&inspect, &argc, &argv, request, &name);
 	if (!result)
 		result = command->look(inspect, &request->style, name);
