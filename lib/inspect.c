@@ -28,6 +28,15 @@ int inspect_read(const struct shr_inspect *inspect, void *buffer, size_t size, u
 	return object_read(&inspect->object, buffer, size, offset);
 }
 
+uint64_t inspect_next_data(int fd, uint64_t offset)
+{
+	off_t next;
+
+	errno = 0;
+	next = fd < 0 ? -1 : lseek(fd, (off_t)offset, SEEK_DATA);
+	return next >= 0 ? (uint64_t)next : errno == ENXIO ? UINT64_MAX : offset;
+}
+
 static int read_settled(const struct shr_inspect *inspect, uint64_t *value, uint64_t offset, int grows)
 {
 	uint64_t before = UINT64_MAX, last, now;

@@ -17,6 +17,9 @@ struct shr_inspect {
 /* Read @size bytes at byte @offset of the file: 0, -ENODATA beyond its end, -errno. */
 int inspect_read(const struct shr_inspect *inspect, void *buffer, size_t size, uint64_t offset);
 
+/* Where in the file @fd the next byte from @offset on is that is not in a hole. */
+uint64_t inspect_next_data(int fd, uint64_t offset);
+
 /*
  * Read a number that others change. pread(2) promises nothing about how it
  * copies, so it is read until two reads agree; -EAGAIN if they never do.

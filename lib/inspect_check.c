@@ -26,6 +26,7 @@
 
 #define BLOCK       16384
 #define PROBE       64 /* entries of an index that are read at once */
+#define HOLE_EACH   64 /* slots, before a hole is looked for */
 #define PROBES_EACH 64 /* entries of an index that may be looked at for each that it has */
 
 struct check {
@@ -221,12 +222,19 @@ static int check_zeroes(struct check *check, const struct ring_view *view)
 	/* Never more: check_ring() has told what is impossible, and a peer may have changed it
 	 * since. */
 	while (!err && (int64_t)(clean - from) > 0 && clean - from <= view->capacity) {
-		uint64_t at = from & (view->capacity - 1), size = view->capacity - at;
+		uint64_t at = from & (view->capacity - 1), size = view->capacity - at, data;
 
 		size = size < clean - from ? size : clean - from;
+		at += check->entry->offset + FORMAT_RING_DATA;
+		data = inspect_next_data(check->inspect->object.fd, at);
+		if (data - at >= size) { /* a hole */
+			from += size;
+			continue;
+		}
+		from += data - at;
+		size -= data - at;
 		size = size < sizeof(block) ? size : sizeof(block);
-		err = inspect_read(check->inspect, block, (size_t)size,
-				   check->entry->offset + FORMAT_RING_DATA + at);
+		err = inspect_read(check->inspect, block, (size_t)size, data);
 		if (!err)
 			err = number(check, RING(tail), &tail);
 		for (uint64_t i = 0; !err && i < size; i++)
@@ -368,6 +376,16 @@ static int check_slot(struct check *check, const struct table_geometry *is, uint
 	return 0;
 }
 
+/* From @slot on the first of which something is not in a hole: the others are free. */
+static uint64_t next_slot(const struct check *check, const struct table_geometry *is,
+			  uint64_t slots, uint64_t slot)
+{
+	uint64_t data = inspect_next_data(check->inspect->object.fd, slots + slot * is->slot_size);
+	uint64_t next = data > slots ? (data - slots) / is->slot_size : 0;
+
+	return next > slot ? next : slot;
+}
+
 static int check_table(struct check *check)
 {
 	struct table_geometry is;
@@ -385,13 +403,18 @@ static int check_table(struct check *check)
 	check_mutex(check, &copy.lock, 0, what);
 	if (copy.version & 1 && !MUTEX_OWNER(copy.lock.word))
 		tell(check, SHR_DAMAGE_INDEX, 0, 0, "the index is being built, and by nobody");
-	for (uint32_t slot = 0; !err && !check->told && slot < is.slots; slot++) {
-		uint64_t at = slots + slot * is.slot_size;
+	for (uint64_t slot = 0; !err && !check->told && slot < is.slots; slot++) {
+		uint64_t at;
 		struct shm_slot seen;
 
+		if (slot % HOLE_EACH == 0)
+			slot = next_slot(check, &is, slots, slot);
+		if (slot >= is.slots)
+			break;
+		at = slots + slot * is.slot_size;
 		err = inspect_read(check->inspect, &seen, sizeof(seen), at);
 		if (!err)
-			err = check_slot(check, &is, slot, at, &seen);
+			err = check_slot(check, &is, (uint32_t)slot, at, &seen);
 	}
 	return err;
 }
@@ -404,6 +427,7 @@ int shr_inspect_check(const struct shr_inspect *inspect,
 	const struct shm_header *h = &inspect->layout.header;
 	struct check check = {
 		.inspect = inspect, .each = each, .argument = argument, .members = h->members};
+	char last;
 	int err = 0;
 
 	for (uint32_t i = 0; !err && !check.told && i < h->objects; i++) {
@@ -421,5 +445,8 @@ int shr_inspect_check(const struct shr_inspect *inspect,
 			 FORMAT_LOCKS_BACKEND(h->locks) != FORMAT_LOCKS_PTHREAD)
 			err = check_mutexes(&check);
 	}
+	/* What lay in holes may be cut off meanwhile. */
+	if (!err && !check.told)
+		err = inspect_read(inspect, &last, sizeof(last), h->total_size - sizeof(last));
 	return check.told ? check.told : err;
 }

@@ -58,22 +58,26 @@ static int all_zero(const char *bytes, size_t size)
 	return !bytes[0] && !memcmp(bytes, bytes + 1, size - 1);
 }
 
-/* Where in @fd the next byte is that is not in a hole. */
-static uint64_t next_data(int fd, uint64_t offset)
+/* Zeroes need not be written where nothing is: a page that has them needs no neighbour. */
+static int put_zeroes(const struct image *image, const char *zeroes, size_t size, uint64_t offset)
 {
-	off_t next;
+	const uint64_t end = offset + size;
+	int err = 0;
 
-	errno = 0;
-	next = fd < 0 ? -1 : lseek(fd, (off_t)offset, SEEK_DATA);
-	return next >= 0 ? (uint64_t)next : errno == ENXIO ? UINT64_MAX : offset;
+	while (!err && (offset = inspect_next_data(image->fd, offset)) < end) {
+		off_t hole = lseek(image->fd, (off_t)offset, SEEK_HOLE);
+		uint64_t stop = hole > (off_t)offset && (uint64_t)hole < end ? (uint64_t)hole : end;
+
+		err = put(image, zeroes, (size_t)(stop - offset), offset);
+		offset = stop;
+	}
+	return err;
 }
 
-/* Zeroes need not be written where nothing is. */
 static int put_some(const struct image *image, const char *data, size_t size, uint64_t offset)
 {
-	if (all_zero(data, size) && next_data(image->fd, offset) >= offset + size)
-		return 0;
-	return put(image, data, size, offset);
+	return all_zero(data, size) ? put_zeroes(image, data, size, offset)
+				    : put(image, data, size, offset);
 }
 
 /* Of the bytes from @offset to @end those up to the end of a page, a block at most. */
@@ -90,7 +94,7 @@ static int copy(const struct image *image, uint64_t offset, uint64_t end)
 	char block[BLOCK];
 	int err = 0;
 
-	while (!err && (offset = next_data(image->inspect->object.fd, offset)) < end) {
+	while (!err && (offset = inspect_next_data(image->inspect->object.fd, offset)) < end) {
 		size_t size = block_of(offset, end);
 
 		err = inspect_read(image->inspect, block, size, offset);
@@ -228,8 +232,12 @@ static int save_slots(struct image *image, const struct table_geometry *is, uint
 {
 	char before[BLOCK], block[BLOCK], after[BLOCK];
 	const size_t size = (size_t)(count * is->slot_size);
-	int err = inspect_read(image->inspect, before, size, at);
+	int err;
 
+	/* In a hole none was ever used. */
+	if (inspect_next_data(image->inspect->object.fd, at) >= at + size)
+		return 0;
+	err = inspect_read(image->inspect, before, size, at);
 	if (!err)
 		err = inspect_read(image->inspect, block, size, at);
 	if (!err)
@@ -272,6 +280,7 @@ int shr_inspect_save(const struct shr_inspect *inspect, int fd, uint64_t *left_o
 {
 	struct image image = {.inspect = inspect, .fd = fd};
 	const struct shm_header *h = &inspect->layout.header;
+	char last;
 	int err;
 
 	if (ftruncate(fd, 0) < 0 || ftruncate(fd, (off_t)h->total_size) < 0)
@@ -286,6 +295,9 @@ int shr_inspect_save(const struct shr_inspect *inspect, int fd, uint64_t *left_o
 		else if (entry->kind == SHR_OBJECT_TABLE)
 			err = save_table(&image, entry);
 	}
+	/* What lay in holes may be cut off meanwhile. */
+	if (!err)
+		err = inspect_read(inspect, &last, sizeof(last), h->total_size - sizeof(last));
 	if (left_out)
 		*left_out = image.left_out;
 	return err;
