@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Images of 10 GB for tests/dump-big.sh, in which nearly all is holes.
+ *
+ *	dump-big KIND FILE
+ *
+ * KIND is several, single, overwrite: a ring of 8 GiB with some records, of which the last is
+ * of 1 GiB; table, one of as many slots as there can be; or claims: a small file whose header
+ * says all that.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <shmring/shmring.h>
+
+#include "format.h"
+#include "table.h"
+
+#include "reseal.h"
+
+#define CAPACITY ((uint64_t)8 << 30)
+#define RECORD   ((uint64_t)1 << 30)
+#define TOTAL    ((uint64_t)10000000 * 1024)
+
+static char name[64], path[80];
+
+static void must(int err, const char *what)
+{
+	if (!err)
+		return;
+	fprintf(stderr, "dump-big: %s: %s\n", what, shr_last_error());
+	unlink(path);
+	exit(1);
+}
+
+static void make_ring(uint32_t mode, uint32_t flags)
+{
+	struct shr_ring_options options = {
+		.struct_size = sizeof(options), .capacity = 4096, .mode = mode, .flags = flags};
+	struct shr_ring *ring = NULL;
+	struct shr_producer *producer = NULL;
+
+	must(shr_ring_open(&ring, name, "+>", &options, NULL), "open");
+	must(shr_producer_open(&producer, ring), "producer");
+	for (int i = 0; i < 10; i++)
+		must(shr_producer_write(producer, "a record", 8), "write");
+	must(shr_producer_close(producer), "close");
+	must(shr_ring_close(ring), "close");
+}
+
+static void make_table(void)
+{
+	struct shr_table_options options = {
+		.struct_size = sizeof(options), .slots = 8, .record_size = 24};
+	struct shr_table *table = NULL;
+
+	must(shr_table_open(&table, name, "+>", &options, NULL), "open");
+	for (int i = 0; i < 3; i++)
+		must(shr_table_insert(table, "a record", 8, NULL), "insert");
+	must(shr_table_close(table), "close");
+}
+
+/* What a ring of CAPACITY has, and a record of RECORD bytes behind the others. */
+static void enlarge_ring(unsigned char *image, struct shm_object *entry)
+{
+	struct shm_ring *ring = (struct shm_ring *)(image + entry->offset);
+	uint64_t header = 8 + (entry->flags & SHR_RING_SEQUENCE ? 8 : 0), at = 0, word;
+	unsigned char *data = image + entry->offset + FORMAT_RING_DATA;
+
+	if (entry->param[4] >> 32 == SHR_RING_OVERWRITE)
+		header = 16; /* it has a sequence in any case */
+	while (memcpy(&word, data + at, sizeof(word)), word)
+		at += RECORD_TOTAL(header, WORD_LENGTH(word));
+	word = WORD_MAKE(WORD_READY, 1, 0, RECORD);
+	memcpy(data + at, &word, sizeof(word));
+	at += RECORD_TOTAL(header, RECORD);
+	ring->tail = at;
+	ring->clean = CAPACITY;
+	entry->param[0] = CAPACITY;
+	entry->param[1] = 2 * RECORD;
+	entry->param[2] = 0;
+	entry->size = FORMAT_RING_DATA + CAPACITY;
+}
+
+static void enlarge_table(struct shm_object *entry)
+{
+	struct table_geometry is;
+
+	must(table_geometry(&is, entry), "geometry");
+	entry->param[0] = SHR_TABLE_SLOTS_MAX;
+	entry->size = is.slots_at + SHR_TABLE_SLOTS_MAX * is.slot_size; /* it has no index */
+	must(table_geometry(&is, entry), "geometry");
+}
+
+int main(int argc, char **argv)
+{
+	static unsigned char image[1 << 20];
+	struct shm_header *header = (struct shm_header *)image;
+	const char *kind = argc == 3 ? argv[1] : "";
+	int is_table = !strcmp(kind, "table"), fd;
+	ssize_t size;
+
+	snprintf(name, sizeof(name), "/shmring-dump-big-%d", (int)getpid());
+	snprintf(path, sizeof(path), "/dev/shm%s", name);
+	if (is_table)
+		make_table();
+	else if (!strcmp(kind, "overwrite"))
+		make_ring(SHR_RING_OVERWRITE, 0);
+	else if (!strcmp(kind, "several") || !strcmp(kind, "claims"))
+		make_ring(SHR_RING_STREAM, 0);
+	else if (!strcmp(kind, "single"))
+		make_ring(SHR_RING_STREAM, SHR_RING_SINGLE_PRODUCER | SHR_RING_SEQUENCE);
+	else
+		return 2;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	size = fd < 0 ? -1 : read(fd, image, sizeof(image));
+	close(fd);
+	unlink(path);
+	if (size <= 0)
+		must(-1, "read");
+	if (is_table)
+		enlarge_table(&header->directory[0]);
+	else
+		enlarge_ring(image, &header->directory[0]);
+	header->total_size = TOTAL;
+	reseal_image(image, (size_t)size);
+	fd = open(argv[2], O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd < 0 || write(fd, image, (size_t)size) != size ||
+	    (strcmp(kind, "claims") && ftruncate(fd, (off_t)TOTAL) < 0)) {
+		fprintf(stderr, "dump-big: %s: %s\n", argv[2], strerror(errno));
+		return 1;
+	}
+	return close(fd) < 0;
+}
