@@ -5,16 +5,12 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "operate.h"
-
-#define PROGRESS_NS 200000000 /* between two looks at the clock's hand */
+#include "progress.h"
 
 struct load {
 	int no_wait;
-	int progress; /* a person looks on */
-	int64_t next_progress;
 	const char *segment;
 	FILE *in;
 	const struct shr_inspect *inspect;
@@ -131,16 +127,6 @@ static int load_line(struct load *load, const char *text, size_t size)
 	return result;
 }
 
-static void show_progress(struct load *load)
-{
-	int64_t now = shr_deadline_ns(0);
-
-	if (!load->progress || now < load->next_progress)
-		return;
-	fprintf(stderr, "\rshmring: %" PRIu64 " records", load->loaded);
-	load->next_progress = now + PROGRESS_NS;
-}
-
 static int load_lines(struct load *load)
 {
 	char *text = NULL;
@@ -151,10 +137,9 @@ static int load_lines(struct load *load)
 	while (!result && !operate_stopped && (n = getline(&text, &room, load->in)) >= 0) {
 		load->line++;
 		result = load_line(load, text, (size_t)n);
-		show_progress(load);
+		progress_show("shmring: %" PRIu64 " records", load->loaded);
 	}
-	if (load->progress)
-		fputs("\r\033[K", stderr);
+	progress_clear();
 	if (!result && ferror(load->in) && !operate_stopped) {
 		operate_say("cannot read: %s", strerror(errno));
 		result = EXIT_FAILURE;
@@ -201,7 +186,7 @@ static int run(const struct command *command, int argc, char **argv)
 		operate_say("cannot open %s: %s", argv[optind + 1], strerror(errno));
 		return EXIT_FAILURE;
 	}
-	load.progress = isatty(STDERR_FILENO);
+	progress_begin();
 	err = shr_inspect_open(&inspect, load.segment);
 	if (!err)
 		err = shr_segment_attach(&load.attached, load.segment, &how);

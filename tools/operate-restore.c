@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "operate.h"
+#include "progress.h"
 
 #define SHM_DIR "/dev/shm"
 #define SLOTS   256 /* whose numbers are asked for at once */
@@ -42,6 +43,12 @@ static int take(void *request, int letter, const char *argument)
 {
 	(void)letter;
 	return operate_perms(argument, &((struct restore *)request)->perms);
+}
+
+static void show_progress(const struct restore *restore)
+{
+	progress_show("shmring: %" PRIu64 " records of rings and %" PRIu64 " of tables",
+		      restore->records, restore->slots);
 }
 
 static int image_failed(const struct restore *restore, int err)
@@ -226,6 +233,7 @@ static int copy_records(struct restore *restore, struct sink *sink, struct shr_w
 		if (err)
 			return new_failed(restore, err);
 		restore->records++;
+		show_progress(restore);
 	}
 	if (err != -EAGAIN)
 		return image_failed(restore, err);
@@ -302,6 +310,7 @@ static int copy_slots(struct restore *restore, uint32_t index, struct shr_table 
 		memset(buffer, 0, used[i] ? 0 : size);
 		if (used[i])
 			err = read_slot(restore, index, i, buffer, size, &used[i]);
+		show_progress(restore);
 		if (err || (!used[i] && !keep))
 			continue;
 		err = shr_table_insert(table, buffer, size, &slot);
@@ -438,11 +447,13 @@ static int run(const struct command *command, int argc, char **argv)
 		return result;
 	if (!access(restore.path, F_OK))
 		return already(&restore);
+	progress_begin();
 	err = shr_inspect_open(&inspect, restore.image);
 	restore.inspect = inspect;
 	if (!err)
 		err = shr_inspect_segment(inspect, &restore.info);
 	result = err ? image_failed(&restore, err) : make_segment(&restore);
+	progress_clear();
 	shr_inspect_close(inspect);
 	if (result)
 		return result;

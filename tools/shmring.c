@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "operate.h"
+#include "progress.h"
 
 const char tool_name[] = "shmring";
 
@@ -47,6 +48,7 @@ __attribute__((format(printf, 1, 0))) static void say(const char *format, va_lis
 
 	vsnprintf(text, sizeof(text), format, arguments);
 	fflush(stdout);
+	progress_clear();
 	fputs("shmring: ", stderr);
 	text_string(stderr, text);
 	fputs(end, stderr);
