@@ -162,6 +162,7 @@ int shr_inspect_segment(const struct shr_inspect *inspect, struct shr_segment_in
 					  .objects = h->objects,
 					  .obsolete = !!obsolete,
 					  .backend = inspect->object.backend,
+					  .uid = object_owner(&inspect->object),
 					  .locks = FORMAT_LOCKS_BACKEND(h->locks),
 					  .life = inspect->image	       ? SHR_LIFE_IMAGE
 						  : inspect->life < 0	       ? SHR_LIFE_NONE

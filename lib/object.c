@@ -188,6 +188,16 @@ int object_gone(const struct object *object)
 	return !!(ds.shm_perm.mode & SHM_DEST);
 }
 
+uint32_t object_owner(const struct object *object)
+{
+	struct shmid_ds ds;
+	struct stat st;
+
+	if (object->fd >= 0)
+		return fstat(object->fd, &st) ? UINT32_MAX : st.st_uid;
+	return shmctl(object->id, IPC_STAT, &ds) < 0 ? UINT32_MAX : ds.shm_perm.uid;
+}
+
 /* --- Making one -------------------------------------------------------------- */
 
 static int create_sysv(struct object_new *made, const struct name *name, uint64_t size, uint32_t perms)

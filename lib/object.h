@@ -45,6 +45,9 @@ int object_write(const struct object *object, const void *data, size_t size, uin
 int object_map(const struct object *object, void **base, size_t size, int writes);
 void object_unmap(const struct object *object, void *base, size_t size);
 
+/* The user who owns it, or UINT32_MAX. */
+uint32_t object_owner(const struct object *object);
+
 /* Was it removed since it was opened? One system call. */
 int object_gone(const struct object *object);
 

@@ -100,6 +100,8 @@ struct shr_segment_info {
 	uint32_t backend;   /* SHR_BACKEND_* of map.h, by which it was opened */
 	uint32_t life;	    /* SHR_LIFE_*: how members prove that they live */
 	uint32_t locks;	    /* SHR_LOCKS_* */
+	uint32_t uid;	    /* the user who owns it; UINT32_MAX: cannot be told */
+	uint32_t reserved;
 };
 
 /* Returns: 0, or -ENODATA truncated since. Since: 0.1 */
