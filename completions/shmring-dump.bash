@@ -3,8 +3,7 @@
 
 # Segments by name. Others may write to /dev/shm: no name that a shell would read otherwise.
 _shmring_dump_segments() {
-	shmring-dump list -o json 2>/dev/null |
-		sed -n 's/^ *"segment": "\([A-Za-z0-9_.:+/-]*\)",*$/\1/p'
+	shmring-dump list -o names 2>/dev/null | sed -n '/^[A-Za-z0-9_.:+/#-]*$/p'
 }
 
 _shmring_dump() {
@@ -33,7 +32,7 @@ _shmring_dump() {
 		esac
 	done
 	case $option in
-	-o | --output) words='text json jsonl csv hex openmetrics prometheus' ;;
+	-o | --output) words='text json jsonl names csv hex openmetrics prometheus' ;;
 	-f | --from) words='oldest unread new' ;;
 	--time) words='local utc unix' ;;
 	--color) words='auto always never' ;;

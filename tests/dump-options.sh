@@ -71,9 +71,14 @@ for option in output from time color; do
 		"$(sed -n "s/^	.*--$option=.*:(\(.*\))'.*/\1/p" "$zsh" | tr ' ' '\n' | sort)" "$values"
 	bad=
 	for value in $values; do
-		case $value in openmetrics | prometheus) command=stat ;; *) command=records ;; esac
-		./shmring-dump --$option="$value" $command "$name" >/dev/null 2>"$dir/err"
-		[ $? = 3 ] || bad="$bad $value" # no such segment: else all is well
+		want=3 # no such segment: else all is well
+		case $value in
+		openmetrics | prometheus) set -- stat "$name" ;;
+		names) set -- list; want=0 ;;
+		*) set -- records "$name" ;;
+		esac
+		./shmring-dump --$option="$value" "$@" >/dev/null 2>"$dir/err"
+		[ $? = $want ] || bad="$bad $value"
 		sed -n "/^\.It .*-$option /,/^\.It/p" "$man" | grep -q "^\.Cm $value" || bad="$bad man:$value"
 	done
 	is "which are taken, and are in the man page" "$bad" ""

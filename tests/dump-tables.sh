@@ -115,8 +115,11 @@ json "info in JSON" '.objects[0] | .kind=="table" and .schema=="service" and (.t
 	and .slots==4 and .used==2 and .key=="name" and .graves=="1" and .takeovers=="0")'
 is "schema has units" "$(dump schema "$name" | grep hits)" \
 	"      8  u64         hits, requests: that were answered"
-is "list" "$(dump list | sed -n "s,^$name .*:[0-9][0-9]  ,,p")" \
-	"services (table, 2 of 4), blocks (table, 1 of 600), stats (table, 1 of 2)"
+is "list" "$(dump list | awk -v n="$name" '$1 == n {show = 1; sub(/.*:[0-9][0-9]  /, "")}
+	/^[^ ]/ && $1 != n && $1 != "services" {show = 0} show {$1 = $1; print}')" \
+"services table service/2 2 of 4
+blocks table untyped 1 of 600
+stats table stats/1 1 of 2"
 dump stat "$name" >"$dir/out"
 is "stat: what is counted of a table" "$(sed -n '/^table services/,/^table blocks/p' "$dir/out" | sed 's/:.*//')" \
 'table services

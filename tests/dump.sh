@@ -13,7 +13,7 @@ trap end_all EXIT
 trap 'exit 1' INT TERM
 TZ=UTC
 export TZ
-plan=61
+plan=69
 echo 1..$plan
 n=0
 ok() { # description, status
@@ -112,8 +112,35 @@ ring plain: untyped, several producers
   consumer     nobody; died and replaced: 0
   counters     skipped 1, redelivered 0, claim locks mended 0
 bytes blob: untyped, 64 bytes"
-is "list" "$(dump list | awk -v n="$name" '$1==n {print $2, $3, $4, $7, $8, $9}')" \
-	"40960 1 0 typed, plain, blob"
+dump list | awk -v n="$name" '$1 == n {show = 1} /^[^ ]/ && $1 != n {show = 0} show' >"$dir/list"
+is "list" "$(awk '{$1 = $1} NR == 1 {$1 = $5 = $6 = $7 = "-"} {print}' "$dir/list")" \
+"- 40960 1 0 - - - typed ring all/7 @216 216 default
+plain ring untyped @184 56 default
+blob bytes untyped"
+is "list: the owner" "$(awk 'NR == 1 {print $5}' "$dir/list")" "$(id -un)"
+is "list: columns" "$(dump list | awk 'NR == 1 {$1 = $1; print}')" \
+	"SEGMENT BYTES ALIVE DEAD OWNER MADE OBJECT KIND SCHEMA NEWEST LAG"
+is "list: one under the other" "$(awk 'NR == 1 {print index($0, " ring "), index($0, "all/7")}
+	NR == 2 {print index($0, " ring "), index($0, "untyped")}' "$dir/list" | sort -u | wc -l)" 1
+head -c 5000 "/dev/shm$name" >"/dev/shm$name-2"
+is "list: what cannot be read says why" "$(dump list | sed -n "s,^$name-2  *,,p")" \
+	"truncated: the file ends before byte 8728"
+dump -o jsonl list >"$dir/json"
+lines "and in JSON" "select(.segment==\"$name-2\").error==\"truncated: the file ends before byte 8728\""
+chmod 0 "/dev/shm$name-2"
+as= # root may read all
+[ "$(id -u)" = 0 ] && as="setpriv --reuid 65534 --clear-groups"
+if $as ./shmring-dump -V >/dev/null 2>&1; then
+	is "and what may not be read" "$($as ./shmring-dump list | sed -n "s,^$name-2  *,,p")" \
+		"may be a segment, and may not be read"
+else
+	n=$((n + 1))
+	echo "ok $n - and what may not be read # SKIP nobody may not run shmring-dump here"
+fi
+rm -f "/dev/shm$name-2"
+is "list: names" "$(dump -o names list | grep "^$name")" "$name"
+is "names are of list" "$(status -o names info "$name"; cat "$dir/err")" "2
+shmring-dump: only list has this format; not: info; see shmring-dump --help"
 is "without a command: list" "$(dump | grep -c "^$name ")" 1
 
 # JSON
@@ -141,7 +168,9 @@ dump -o json schema "$name" >"$dir/json"
 json "schema" '.objects[0].schema|.name=="all" and .hash=="2c8595044f22d630" and .size==96
 	and .fields[12]=={name:"text",type:"char",offset:68,count:16}'
 dump -o json list >"$dir/json"
-json "list" "map(select(.segment==\"$name\"))[0] | .alive==1 and .objects==[\"typed\",\"plain\",\"blob\"]"
+json "list" "map(select(.segment==\"$name\"))[0] | .alive==1 and .uid==$(id -u) and .user==\"$(id -un)\" and (.objects|map(.name))==[\"typed\",\"plain\",\"blob\"]
+	and (.objects[0]|.schema.name==\"all\" and .schema.version==7 and .tail==\"216\" and .lag_bytes==\"216\" and .slowest==\"default\")
+	and .objects[1].lag_bytes==\"56\" and .objects[2].schema==null"
 dump -o jsonl list >"$dir/json"
 lines "list, a segment a line" "select(.segment==\"$name\").size==\"40960\""
 
@@ -244,7 +273,7 @@ is "records of a System V segment" "$(dump records -n 1 "$sysv")" \
 	'ring @80: number=2 celsius=22.5 room="kitchen"'
 is "info tells how its members prove that they live" "$(dump info "$sysv" | sed -n 3p)" \
 	"alive or dead: by locks on its companion in /dev/shm"
-is "and it is in the list" "$(dump list | awk -v n="$sysv" '$1==n {print $7}')" ring
+is "and it is in the list" "$(dump list | awk -v n="$sysv" '$1==n {print $8, $9, $10, $12, $13}')" "ring ring reading/1 120 default"
 life=/dev/shm/.shmring-life-$(dump -o json info "$sysv" | jq -r .epoch)
 ok "by the name of its epoch" "$([ -s "$life" ]; echo $?)"
 ipcrm -M "${sysv#sysv:}"

@@ -19,6 +19,7 @@ enum format {
 	FORMAT_JSONL,
 	FORMAT_OPENMETRICS, /* stat only, and the next */
 	FORMAT_PROMETHEUS,
+	FORMAT_NAMES, /* list only */
 	FORMAT_CSV, /* records and follow only, and the next two */
 	FORMAT_HEX,
 	FORMAT_RAW, /* no value of -o */

@@ -43,6 +43,7 @@ static const struct {
 	{'o', "output", "FORMAT",
 	 "text (the default), json, or jsonl: one object a line;\n"
 	 "records, follow: also csv or hex;\n"
+	 "list: also names, one a line;\n"
 	 "stat: openmetrics or prometheus (text format 0.0.4), too"},
 	{'n', "last", "N",
 	 "records, follow: begin with the newest N of each ring,\n"
@@ -151,6 +152,7 @@ static int take_output(const char *text, struct style *style)
 					      [FORMAT_JSONL] = "jsonl",
 					      [FORMAT_OPENMETRICS] = "openmetrics",
 					      [FORMAT_PROMETHEUS] = "prometheus",
+					      [FORMAT_NAMES] = "names",
 					      [FORMAT_CSV] = "csv",
 					      [FORMAT_HEX] = "hex",
 					      NULL};

@@ -327,6 +327,8 @@ static int check_command(const struct command *command, enum format format)
 
 	if (metrics && command->run != run_stat)
 		return usage("only stat has this format; not", command->name);
+	if (format == FORMAT_NAMES && command->run != run_list)
+		return usage("only list has this format; not", command->name);
 	if (format >= FORMAT_CSV && command->run != run_records && command->run != run_follow)
 		return usage("only records and follow have this format; not", command->name);
 	return 0;

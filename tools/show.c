@@ -160,6 +160,7 @@ static void show_chosen(const struct show *show, const struct source *source, co
 		break;
 	case FORMAT_OPENMETRICS:
 	case FORMAT_PROMETHEUS:
+	case FORMAT_NAMES:
 		break; /* of stat */
 	}
 }

@@ -41,7 +41,7 @@ uint64_t time_steady(void)
 }
 
 /* @fraction: with what is behind the second. */
-static void put(uint64_t time_ns, int fraction)
+static void put(FILE *out, uint64_t time_ns, int fraction)
 {
 	time_t seconds = (time_t)(time_ns / SECOND_NS);
 	struct tm tm, *ok = time_style == TIMES_UTC ? gmtime_r(&seconds, &tm)
@@ -50,23 +50,28 @@ static void put(uint64_t time_ns, int fraction)
 
 	if (time_style != TIMES_UNIX && ok &&
 	    strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &tm))
-		fputs(text, stdout);
+		fputs(text, out);
 	else
-		printf("%" PRIu64, time_ns / SECOND_NS);
+		fprintf(out, "%" PRIu64, time_ns / SECOND_NS);
 	if (fraction)
-		printf(".%09" PRIu64, time_ns % SECOND_NS);
+		fprintf(out, ".%09" PRIu64, time_ns % SECOND_NS);
 	if (time_style == TIMES_UTC)
-		putchar('Z');
+		fputc('Z', out);
 }
 
 void put_time(uint64_t time_ns)
 {
-	put(time_ns, 0);
+	put(stdout, time_ns, 0);
+}
+
+void time_write(FILE *out, uint64_t time_ns)
+{
+	put(out, time_ns, 0);
 }
 
 void put_time_ns(uint64_t time_ns)
 {
-	put(time_ns, 1);
+	put(stdout, time_ns, 1);
 }
 
 /* ".5" or nothing: nanoseconds. */

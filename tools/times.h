@@ -4,10 +4,14 @@
 #define TOOLS_TIMES_H
 
 #include <stdint.h>
+#include <stdio.h>
 
 /* How times are written. */
 enum time_style { TIMES_LOCAL, TIMES_UTC, TIMES_UNIX };
 void time_set_style(enum time_style style);
+
+/* To the second. */
+void time_write(FILE *out, uint64_t time_ns);
 
 uint64_t time_now(void);    /* CLOCK_REALTIME */
 uint64_t time_steady(void); /* CLOCK_MONOTONIC */
