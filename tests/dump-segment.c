@@ -6,6 +6,7 @@
  *	dump-segment odd NAME             counters whose names are made to spoil a format
  *	dump-segment hold NAME            another member: reserves, and waits for a kill
  *	dump-segment damage NAME N FILE   copy it to FILE with damage number N
+ *	dump-segment later NAME FILE      copy it to FILE as a later version may make it
  *	dump-segment pour NAME            commit and read records until killed
  */
 #include <fcntl.h>
@@ -70,7 +71,8 @@ static void make(const char *name)
 					 .flags = SHR_RING_SINGLE_PRODUCER,
 					 .schema = SHR_SCHEMA_OF(all)};
 	struct shr_ring_options plain = {.struct_size = sizeof(plain), .capacity = 4096};
-	struct shr_object objects[3] = {{0}, {0}, {.kind = SHR_OBJECT_BYTES, .name = "blob", .size = 64}};
+	struct shr_object objects[3] = {
+		{0}, {0}, {.kind = SHR_OBJECT_BYTES, .name = "blob", .size = 64}};
 	struct shr_segment_options options = {
 		.struct_size = sizeof(options), .members = 3, .role = "maker"};
 	struct shr_segment *segment = NULL;
@@ -122,7 +124,9 @@ struct odd {
 static void odd(const char *name)
 {
 #define ODD(i, name, unit, help)                                                                   \
-	{name, (uint32_t)offsetof(struct odd, number[i]), 0, SHR_KIND_U64, 0, unit, help}
+	{                                                                                          \
+		name, (uint32_t)offsetof(struct odd, number[i]), 0, SHR_KIND_U64, 0, unit, help    \
+	}
 	static const struct shr_field fields[] = {
 		{"key", 0, 40, SHR_KIND_CHAR, 0, NULL, NULL},
 		ODD(0, "x} 1\nup 0\n# EOF\n", "times", "a\nb \\ \"c\" \x1b[2J \xff"),
@@ -140,8 +144,9 @@ static void odd(const char *name)
 		ODD(12, "_", "", ""),
 		ODD(13, "9", "9", "9"),
 	};
-	static struct shr_schema schema = {sizeof(schema), sizeof(fields[0]), "odd{\n\"}", 1,
-					   sizeof(struct odd), 15, 0, fields};
+	static struct shr_schema schema = {
+		sizeof(schema), sizeof(fields[0]), "odd{\n\"}", 1, sizeof(struct odd), 15, 0,
+		fields};
 	struct shr_table_options options = {.struct_size = sizeof(options),
 					    .mode = SHR_TABLE_COUNTERS,
 					    .slots = 3,
@@ -204,14 +209,11 @@ static uint64_t mix(uint64_t x)
 	return x ^ x >> 29;
 }
 
-/* A few bytes changed, and the checksum made good, so that it is looked at. */
-static void damage(const char *name, uint64_t seed, const char *file)
+/* What is in the segment @name, for free(). */
+static char *image_read(const char *name, size_t *size)
 {
-	static const uint32_t zero;
 	char path[300], *image = NULL;
-	struct shm_header header;
 	struct stat st;
-	uint32_t crc;
 	int fd;
 
 	snprintf(path, sizeof(path), "/dev/shm/%s", name + (name[0] == '/'));
@@ -220,6 +222,39 @@ static void damage(const char *name, uint64_t seed, const char *file)
 	    read(fd, image, (size_t)st.st_size) != st.st_size)
 		must(-1, "image");
 	close(fd);
+	*size = (size_t)st.st_size;
+	return image;
+}
+
+/* Write it to @file, with the checksum made good, so that it is looked at. */
+static void image_write(char *image, size_t size, const char *file)
+{
+	static const uint32_t zero;
+	struct shm_header header;
+	uint32_t crc;
+	int fd;
+
+	memcpy(&header, image, sizeof(header));
+	crc = crc32c(0, image, offsetof(struct shm_header, crc));
+	crc = crc32c(crc, &zero, 4);
+	crc = crc32c(crc, image + 20, 128 - 20);
+	crc = crc32c(crc, image + offsetof(struct shm_header, directory), sizeof(header.directory));
+	crc = crc32c(crc, image + header.schema_offset, header.schema_size);
+	memcpy(image + offsetof(struct shm_header, crc), &crc, sizeof(crc));
+	fd = open(file, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	if (fd < 0 || write(fd, image, size) != (ssize_t)size)
+		must(-1, file);
+	close(fd);
+	free(image);
+}
+
+/* A few bytes changed. */
+static void damage(const char *name, uint64_t seed, const char *file)
+{
+	struct shm_header header;
+	size_t size;
+	char *image = image_read(name, &size);
+
 	memcpy(&header, image, sizeof(header));
 	for (uint64_t n = 1 + mix(seed) % 8, r = seed * 77; n-- > 0;) {
 		r = mix(r + n + 1);
@@ -231,17 +266,20 @@ static void damage(const char *name, uint64_t seed, const char *file)
 		else
 			image[header.directory[r & 1].offset + mix(r) % 4400] = (char)(r >> 40);
 	}
-	crc = crc32c(0, image, offsetof(struct shm_header, crc));
-	crc = crc32c(crc, &zero, 4);
-	crc = crc32c(crc, image + 20, 128 - 20);
-	crc = crc32c(crc, image + offsetof(struct shm_header, directory), sizeof(header.directory));
-	crc = crc32c(crc, image + header.schema_offset, header.schema_size);
-	memcpy(image + offsetof(struct shm_header, crc), &crc, sizeof(crc));
-	fd = open(file, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-	if (fd < 0 || write(fd, image, (size_t)st.st_size) != st.st_size)
-		must(-1, file);
-	close(fd);
-	free(image);
+	image_write(image, size, file);
+}
+
+/* The last object is of a kind that nobody knows yet. */
+static void later(const char *name, const char *file)
+{
+	struct shm_header header;
+	size_t size;
+	char *image = image_read(name, &size);
+
+	memcpy(&header, image, sizeof(header));
+	header.directory[header.objects - 1].kind = 77;
+	memcpy(image, &header, sizeof(header));
+	image_write(image, size, file);
 }
 
 int main(int argc, char **argv)
@@ -254,6 +292,8 @@ int main(int argc, char **argv)
 		hold(argv[2]);
 	else if (argc == 3 && !strcmp(argv[1], "pour"))
 		pour(argv[2]);
+	else if (argc == 4 && !strcmp(argv[1], "later"))
+		later(argv[2], argv[3]);
 	else if (argc == 5 && !strcmp(argv[1], "damage"))
 		damage(argv[2], strtoull(argv[3], NULL, 10), argv[4]);
 	else

@@ -16,7 +16,9 @@
 
 static const char *name_of_blame(uint32_t what)
 {
-	return what == SHR_BLAME_CONSUMER ? "consumer" : what == SHR_BLAME_RECORD ? "record" : "claim";
+	static const char *const names[] = {"?", "consumer", "record", "claim"};
+
+	return names[what <= SHR_BLAME_CLAIM ? what : 0];
 }
 
 static void put_member(const struct shr_inspect *inspect, const struct style *style, uint32_t number)
@@ -87,7 +89,7 @@ static json_t *blame_json(const char *object, const struct shr_blame *blame,
 	json_t *json = json_object();
 
 	json_put_bytes(json, "object", object);
-	json_put(json, "what", json_string(name_of_blame(blame->what)));
+	json_put(json, "what", json_enum(name_of_blame(blame->what), blame->what));
 	if (gate)
 		json_put_bytes(json, "cursor", gate->name);
 	json_put(json, "member", json_integer(blame->member));

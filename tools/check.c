@@ -14,7 +14,7 @@ struct report {
 
 static const char *name_of_damage(uint32_t code)
 {
-	static const char *const names[] = {"damage", "object", "position", "record", "zero",
+	static const char *const names[] = {"?", "object", "position", "record", "zero",
 					    "owner",  "lost",   "index",    "torn",   "left"};
 
 	return names[code < sizeof(names) / sizeof(names[0]) ? code : 0];
@@ -47,7 +47,7 @@ static int tell(const struct shr_damage *damage, void *argument)
 	}
 	json = json_object();
 	json_put_bytes(json, "object", object.name);
-	json_put(json, "code", json_string(name_of_damage(damage->code)));
+	json_put(json, "code", json_enum(name_of_damage(damage->code), damage->code));
 	json_put(json, "damage", json_boolean(!is_left(damage->code)));
 	json_put(json, "number", json_integer(damage->number));
 	json_put(json, "position", json_u64(damage->position));

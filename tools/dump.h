@@ -87,6 +87,9 @@ static inline int has_payload(const struct shr_walk_record *record)
 /* json.c: values of JSON; NULL only without memory. */
 json_t *json_bytes(const void *bytes, size_t size); /* a string, or {"hex": ...} */
 json_t *json_u64(uint64_t value);		    /* a string */
+/* @name of @value, or if it has none, which is "?", the number. */
+json_t *json_enum(const char *name, uint32_t value);
+json_t *json_kind(uint32_t kind); /* of an object */
 /* What is known of a record, without what is in it. */
 json_t *json_record(const char *object, const struct shr_walk_record *record);
 /* What is in @record, and its type, to @object. */

@@ -21,6 +21,19 @@ static const char *name_of_life(uint32_t life)
 					      "gone, or may not be read";
 }
 
+/* The same, and the locks, in a word. */
+static const char *word_of_life(uint32_t life)
+{
+	static const char *const words[] = {"?", "file", "companion", "none", "image"};
+
+	return words[life <= SHR_LIFE_IMAGE ? life : 0];
+}
+
+static const char *word_of_locks(uint32_t locks)
+{
+	return locks == SHR_LOCKS_PTHREAD ? "pthread" : locks == SHR_LOCKS_WORD ? "word" : "?";
+}
+
 static void put_owner(const struct shr_inspect *inspect, const struct style *style,
 		      const char *what, uint32_t number, uint64_t takeovers)
 {
@@ -322,7 +335,7 @@ static json_t *info_json_ring(const struct shr_inspect *inspect, uint32_t index,
 	const struct shr_ring_options *ring = &object->ring;
 	json_t *json = json_object();
 
-	json_put(json, "mode", json_string(name_of_ring_mode(ring->mode)));
+	json_put(json, "mode", json_enum(name_of_ring_mode(ring->mode), ring->mode));
 	json_put(json, "capacity", json_u64(ring->capacity));
 	json_put(json, "max_record", json_u64(ring->max_record));
 	json_put(json, "history", json_u64(ring->history));
@@ -358,7 +371,7 @@ static json_t *info_json_table(const struct shr_object_info *object,
 {
 	json_t *json = json_object();
 
-	json_put(json, "mode", json_string(name_of_table_mode(table->mode)));
+	json_put(json, "mode", json_enum(name_of_table_mode(table->mode), table->mode));
 	json_put(json, "slots", json_integer(table->slots));
 	json_put(json, "used", json_integer(table->used));
 	json_put(json, "record_size", json_u64(table->record_size));
@@ -400,7 +413,7 @@ static json_t *info_json_members(const struct shr_inspect *inspect,
 			continue;
 		json = json_object();
 		json_put(json, "number", json_integer(member.number));
-		json_put(json, "state", json_string(name_of_member_state(member.state)));
+		json_put(json, "state", json_enum(name_of_member_state(member.state), member.state));
 		json_put(json, "pid", json_integer(member.pid));
 		json_put(json, "same_namespace", json_boolean(member.same_namespace));
 		json_put(json, "start_time", json_u64(member.start_time));
@@ -432,11 +445,10 @@ static int info_json(const struct shr_inspect *inspect, const struct style *styl
 	json_put(json, "creator_pid", json_integer(info->creator_pid));
 	json_put(json, "this_boot", json_boolean(info->this_boot));
 	json_put(json, "obsolete", json_boolean(info->obsolete));
-	json_put(json, "backend", json_string(name_of_backend(info->backend)));
-	json_put(json, "life", json_string(info->life == SHR_LIFE_FILE	? "file"
-					   : info->life == SHR_LIFE_COMPANION ? "companion"
-									     : "none"));
-	json_put(json, "locks", json_string(info->locks == SHR_LOCKS_PTHREAD ? "pthread" : "word"));
+	json_put(json, "backend", json_enum(name_of_backend(info->backend), info->backend));
+	json_put(json, "life", json_enum(word_of_life(info->life), info->life));
+	json_put(json, "locks", json_enum(word_of_locks(info->locks), info->locks));
+	json_put(json, "uid", info->uid == UINT32_MAX ? json_null() : json_integer(info->uid));
 	json_put(json, "slots", json_integer(info->members));
 	json_put(json, "members", info_json_members(inspect, info));
 	for (uint32_t i = 0; i < info->objects; i++) {
@@ -452,7 +464,7 @@ static int info_json(const struct shr_inspect *inspect, const struct style *styl
 		}
 		one = json_object();
 		json_put_bytes(one, "name", object.name);
-		json_put(one, "kind", json_string(name_of_kind(object.kind)));
+		json_put(one, "kind", json_kind(object.kind));
 		json_put(one, "size", json_u64(object.size));
 		if (object.schema)
 			json_put_bytes(one, "schema", object.schema->name);
@@ -469,10 +481,12 @@ static int info_json(const struct shr_inspect *inspect, const struct style *styl
 		}
 		if (object.kind == SHR_OBJECT_TABLE) {
 			err = shr_inspect_table(inspect, i, &table);
-			if (!err)
+			if (!err) {
 				json_put(one, "table", info_json_table(&object, &table));
-			else
+			} else {
+				json_put_bytes(one, "error", shr_last_error());
 				result = failed(name, err);
+			}
 		}
 		json_array_append_new(objects, one);
 	}
@@ -551,7 +565,7 @@ int command_schema(const struct shr_inspect *inspect, const struct style *style,
 		}
 		one = json_object();
 		json_put_bytes(one, "name", object.name);
-		json_put(one, "kind", json_string(name_of_kind(object.kind)));
+		json_put(one, "kind", json_kind(object.kind));
 		json_put(one, "schema",
 			 object.schema ? json_schema(object.schema, object.schema_hash) : json_null());
 		json_array_append_new(objects, one);

@@ -37,6 +37,16 @@ json_t *json_u64(uint64_t value)
 	return json_sprintf("%" PRIu64, value);
 }
 
+json_t *json_enum(const char *name, uint32_t value)
+{
+	return strcmp(name, "?") ? json_string(name) : json_integer(value);
+}
+
+json_t *json_kind(uint32_t kind)
+{
+	return json_enum(kind && kind <= SHR_OBJECT_TABLE ? name_of_kind(kind) : "?", kind);
+}
+
 void json_put(json_t *object, const char *key, json_t *value)
 {
 	char *text = NULL;
@@ -144,7 +154,7 @@ json_t *json_record(const char *object, const struct shr_walk_record *record)
 	json_put(json, "v", json_integer(1));
 	json_put_bytes(json, "object", object);
 	json_put(json, "position", json_u64(record->position));
-	json_put(json, "state", json_string(name_of_record_state(record->state)));
+	json_put(json, "state", json_enum(name_of_record_state(record->state), record->state));
 	json_put(json, "member", json_integer(record->member));
 	json_put(json, "type", json_integer(record->type));
 	json_put(json, "size", json_integer((json_int_t)record->size));
@@ -174,7 +184,7 @@ json_t *json_schema(const struct shr_schema *schema, uint64_t hash)
 		json_t *one = json_object();
 
 		json_put_bytes(one, "name", field->name);
-		json_put(one, "type", json_string(shr_kind_name(field->kind)));
+		json_put(one, "type", json_enum(shr_kind_name(field->kind), field->kind));
 		json_put(one, "offset", json_integer(field->offset));
 		if (field->count)
 			json_put(one, "count", json_integer(field->count));

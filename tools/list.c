@@ -350,7 +350,7 @@ static json_t *object_json(const struct summary *summary, int err)
 		return json;
 	}
 	json_put_bytes(json, "name", object->name);
-	json_put(json, "kind", json_string(name_of_kind(object->kind)));
+	json_put(json, "kind", json_kind(object->kind));
 	json_put(json, "size", json_u64(object->size));
 	if (schema) {
 		of = json_object();

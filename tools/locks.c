@@ -140,7 +140,7 @@ static json_t *locks_json(const struct lock *lock)
 	json_put(json, "kind", json_string(kinds[lock->kind]));
 	if (lock->kind != LOCK_INDEX)
 		json_put(json, "number", json_integer(lock->number));
-	json_put(json, "state", json_string(name_of_mutex_state(info->state)));
+	json_put(json, "state", json_enum(name_of_mutex_state(info->state), info->state));
 	if (lock->kind == LOCK_SLOT)
 		json_put(json, "torn", json_boolean(lock->torn));
 	json_put(json, "owner", json_integer(info->owner));
