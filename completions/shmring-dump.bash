@@ -9,7 +9,7 @@ _shmring_dump_segments() {
 _shmring_dump() {
 	local commands='list info schema locks stat top blame check save records follow'
 	local options='-r --read= -o --output= -n --last= -c --count= -f --from= --since= --until= -q --query= -F --fields= -g --group= -k --groups= -b --bytes=
-		-i --interval= -l --lines --fail-on-loss --cursor-file= --once --raw -R --rate= -t --timeout= --time= --color= -h --help -V --version'
+		-i --interval= -l --lines --fail-on-loss --cursor-file= --once --raw -R --rate= -t --timeout= --as= --diff= --time= --color= -h --help -V --version'
 	local word=${COMP_WORDS[COMP_CWORD]} option words='' i command='' segment='' one
 
 	# --output=json is three words here, or two.
@@ -23,7 +23,7 @@ _shmring_dump() {
 		case ${COMP_WORDS[i]} in
 		-r | --read | -i | --interval | -o | --output | -n | --last | -c | --count | -f | --from | \
 			-b | --bytes | -q | --query | -F | --fields | -g | --group | -k | --groups | \
-			-R | --rate | -t | --timeout | --cursor-file | --since | --until | --time | --color)
+			-R | --rate | -t | --timeout | --cursor-file | --since | --until | --as | --diff | --time | --color)
 			[[ ${COMP_WORDS[i + 1]} == = ]] && ((i++))
 			((i++))
 			;;
@@ -34,6 +34,8 @@ _shmring_dump() {
 	case $option in
 	-o | --output) words='text json jsonl names csv hex openmetrics prometheus' ;;
 	-f | --from) words='oldest unread new' ;;
+	--as) words='text json c' ;;
+	--diff) words=$(_shmring_dump_segments) ;;
 	--time) words='local utc unix' ;;
 	--color) words='auto always never' ;;
 	-r | --read) COMPREPLY=($(compgen -f -- "$word")) && return ;;

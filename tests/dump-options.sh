@@ -11,7 +11,7 @@ top=${top_srcdir:-.}
 man=$top/tools/shmring-dump.1
 bash=$top/completions/shmring-dump.bash
 zsh=$top/completions/_shmring-dump
-plan=21
+plan=23
 echo 1..$plan
 n=0
 ok() { # description, status
@@ -65,16 +65,17 @@ is "bash has the same commands" "$(offers '' | sort)" "$commands"
 is "zsh has the same commands" "$(sed -n "s/^		'\([a-z]*\):.*/\1/p" "$zsh" | sort)" "$commands"
 
 # Values
-for option in output from time color; do
+for option in output from time color as; do
 	values=$(offers --$option = '' | sort)
 	is "zsh has the same values of --$option" \
 		"$(sed -n "s/^	.*--$option=.*:(\(.*\))'.*/\1/p" "$zsh" | tr ' ' '\n' | sort)" "$values"
 	bad=
 	for value in $values; do
 		want=3 # no such segment: else all is well
-		case $value in
-		openmetrics | prometheus) set -- stat "$name" ;;
-		names) set -- list; want=0 ;;
+		case $option=$value in
+		as=*) set -- schema "$name" ;;
+		*=openmetrics | *=prometheus) set -- stat "$name" ;;
+		*=names) set -- list; want=0 ;;
 		*) set -- records "$name" ;;
 		esac
 		./shmring-dump --$option="$value" "$@" >/dev/null 2>"$dir/err"

@@ -11,6 +11,7 @@ enum {
 	EXIT_PERMISSION = 4,
 	EXIT_FOREIGN = 5,
 	EXIT_DAMAGED = 6,
+	EXIT_MISMATCH = 7,
 	EXIT_LOSS = 8,
 };
 
@@ -42,6 +43,8 @@ struct request {
 	struct fields *fields;      /* NULL: all of them */
 	struct fields *group;       /* count by this one; NULL: show records */
 	const char *cursor_file;
+	int as, as_c;     /* schema: --as was given; with c */
+	const char *diff; /* schema: the other segment or image */
 	struct limit since, until;
 	uint64_t groups; /* values of it that are shown */
 	char **objects;  /* by name; none: all rings */
@@ -50,7 +53,8 @@ struct request {
 
 int command_list(const struct style *style);
 int command_info(const struct shr_inspect *inspect, const struct style *style, const char *name);
-int command_schema(const struct shr_inspect *inspect, const struct style *style, const char *name);
+int command_schema(const struct shr_inspect *inspect, const struct request *request,
+		   const char *name);
 /* @count segments of @names; none: all. */
 int command_stat(const struct request *request, int count, char **names);
 /* The same as metrics, in one of the two formats that monitoring systems read. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* shmring-dump info and schema. */
+/* shmring-dump info. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -504,78 +504,4 @@ int command_info(const struct shr_inspect *inspect, const struct style *style, c
 		return failed(name, err);
 	return style->format == FORMAT_TEXT ? info_text(inspect, style, name, &info)
 					    : info_json(inspect, style, name, &info);
-}
-
-static void schema_text(const struct style *style, const struct shr_object_info *object)
-{
-	printf("%s%s ", BOLD(style), name_of_kind(object->kind));
-	text_string(stdout, object->name);
-	printf("%s: ", PLAIN(style));
-	if (!object->schema) {
-		puts("untyped");
-		return;
-	}
-	fputs("struct ", stdout);
-	text_string(stdout, object->schema->name);
-	printf(", version %" PRIu32 ", %" PRIu32 " bytes, layout %016" PRIx64 "\n",
-	       object->schema->version, object->schema->size, object->schema_hash);
-	for (uint32_t i = 0; i < object->schema->field_count; i++) {
-		const struct shr_field *field = &object->schema->fields[i];
-		char type[24];
-
-		if (field->count)
-			snprintf(type, sizeof(type), "%s[%" PRIu32 "]", shr_kind_name(field->kind),
-				 field->count);
-		else
-			snprintf(type, sizeof(type), "%s", shr_kind_name(field->kind));
-		printf("  %5" PRIu32 "  %-10s  ", field->offset, type);
-		fputs(NAME(style), stdout);
-		text_string(stdout, field->name);
-		fputs(PLAIN(style), stdout);
-		if (field->unit) {
-			fputs(", ", stdout);
-			text_string(stdout, field->unit);
-		}
-		if (field->help) {
-			fputs(": ", stdout);
-			text_string(stdout, field->help);
-		}
-		putchar('\n');
-	}
-}
-
-int command_schema(const struct shr_inspect *inspect, const struct style *style, const char *name)
-{
-	struct shr_segment_info info;
-	json_t *json = json_object(), *objects = json_array();
-	int err = shr_inspect_segment(inspect, &info), result = 0;
-
-	for (uint32_t i = 0; !err && i < info.objects; i++) {
-		struct shr_object_info object;
-		int bad = shr_inspect_object(inspect, i, &object);
-		json_t *one;
-
-		if (bad) {
-			result = failed(name, bad);
-			continue;
-		}
-		if (style->format == FORMAT_TEXT) {
-			schema_text(style, &object);
-			continue;
-		}
-		one = json_object();
-		json_put_bytes(one, "name", object.name);
-		json_put(one, "kind", json_kind(object.kind));
-		json_put(one, "schema",
-			 object.schema ? json_schema(object.schema, object.schema_hash) : json_null());
-		json_array_append_new(objects, one);
-	}
-	json_put(json, "v", json_integer(1));
-	json_put_bytes(json, "segment", name);
-	json_put(json, "objects", objects);
-	if (!err && style->format != FORMAT_TEXT)
-		show_json(style, json);
-	else
-		json_decref(json);
-	return err ? failed(name, err) : result;
 }

@@ -20,7 +20,9 @@
 #define ONLY_LONG   256 /* and more: options without a letter */
 
 enum {
-	OPTION_CURSOR_FILE = ONLY_LONG,
+	OPTION_AS = ONLY_LONG,
+	OPTION_CURSOR_FILE,
+	OPTION_DIFF,
 	OPTION_FAIL_ON_LOSS,
 	OPTION_ONCE,
 	OPTION_RAW,
@@ -83,6 +85,10 @@ static const struct {
 	{OPTION_FAIL_ON_LOSS, "fail-on-loss", NULL,
 	 "exit 8 if records were used again before they were shown,\n"
 	 "or changes of a slot were told with a later one"},
+	{OPTION_AS, "as", "FORM", "schema: as text, json, or c: structs and SHR_SCHEMA lines"},
+	{OPTION_DIFF, "diff", "OTHER",
+	 "schema: what differs in OTHER, a segment, or an image as\n"
+	 "for -r: a path, -, core:FILE; exit 7 if it does not match"},
 	{OPTION_TIME, "time", "STYLE", "text: times are local (the default), utc or unix"},
 	{OPTION_COLOR, "color", "WHEN", "auto (the default), always or never"},
 	{'h', "help", NULL, "this text"},
@@ -202,6 +208,21 @@ static int take_time(const char *text)
 	return 0;
 }
 
+static int take_as(const char *text, struct request *request)
+{
+	static const char *const forms[] = {
+		[FORMAT_TEXT] = "text", [FORMAT_JSON] = "json", "c", NULL};
+	int form = which(text, forms);
+
+	if (form < 0)
+		return usage("unknown form of a schema", text);
+	request->as = 1;
+	request->as_c = form > FORMAT_JSON;
+	if (!request->as_c)
+		request->style.format = (enum format)form;
+	return 0;
+}
+
 /* Seconds, also 0.5, or off. */
 static int take_silence(const char *text, uint64_t *ns)
 {
@@ -283,6 +304,11 @@ static int take(int option, const char *text, struct request *request)
 		return take_number(text, &request->rate);
 	case 't':
 		return take_silence(text, &request->silence_ns);
+	case OPTION_AS:
+		return take_as(text, request);
+	case OPTION_DIFF:
+		request->diff = text;
+		return 0;
 	case OPTION_ONCE:
 		request->once = 1;
 		return 0;

@@ -187,6 +187,23 @@ static int run_top(int argc, char **argv, struct request *request)
 	return command_top(request, argc, argv);
 }
 
+static int run_schema(int argc, char **argv, struct request *request)
+{
+	struct shr_inspect *inspect = NULL;
+	const char *name;
+	int result;
+
+	if (argc > !request->image)
+		return usage("one segment at a time, not also", argv[!request->image]);
+	if (request->diff && (request->as_c || is_json(&request->style)))
+		return usage("--diff shows text only", NULL);
+	result = open_segment(&inspect, &argc, &argv, request, &name);
+	if (!result)
+		result = command_schema(inspect, request, name);
+	shr_inspect_close(inspect);
+	return result;
+}
+
 static int run_save(int argc, char **argv, struct request *request)
 {
 	struct shr_inspect *inspect = NULL;
@@ -245,7 +262,7 @@ static const struct command {
 	{"list", NULL, "all segments with a name, System V too (the default)", NULL, run_list},
 	{"info", "SEGMENT", "its members, the dead among them, objects and counters", command_info,
 	 NULL},
-	{"schema", "SEGMENT", "the types of its records", command_schema, NULL},
+	{"schema", "SEGMENT", "the types of its records", NULL, run_schema},
 	{"locks", "SEGMENT",
 	 "mutexes, and locks of tables, that are held or whose\n"
 	 "holder died, and by whom",
@@ -301,7 +318,8 @@ static void help(void)
 	options_help(stdout);
 	puts("\n"
 	     "Exit status: 0 success, 1 other failure, 2 usage, 3 no such segment or object,\n"
-	     "4 no permission, 5 not a segment or an unknown format, 6 damaged, 8 loss.");
+	     "4 no permission, 5 not a segment or an unknown format, 6 damaged,\n"
+	     "7 types that do not go together, 8 loss.");
 }
 
 static int run_look(const struct command *command, int argc, char **argv, struct request *request)
@@ -321,12 +339,15 @@ static int run_look(const struct command *command, int argc, char **argv, struct
 }
 
 /* 0, or the exit status after a message. */
-static int check_command(const struct command *command, enum format format)
+static int check_command(const struct command *command, const struct request *request)
 {
+	enum format format = request->style.format;
 	int metrics = format == FORMAT_OPENMETRICS || format == FORMAT_PROMETHEUS;
 
 	if (metrics && command->run != run_stat)
 		return usage("only stat has this format; not", command->name);
+	if ((request->as || request->diff) && command->run != run_schema)
+		return usage("only schema has --as and --diff; not", command->name);
 	if (format == FORMAT_NAMES && command->run != run_list)
 		return usage("only list has this format; not", command->name);
 	if (format >= FORMAT_CSV && command->run != run_records && command->run != run_follow)
@@ -342,7 +363,7 @@ static int run(const char *name, int argc, char **argv, struct request *request)
 
 		if (strcmp(name, command->name))
 			continue;
-		result = check_command(command, request->style.format);
+		result = check_command(command, request);
 		if (result)
 			return result;
 		return command->run ? command->run(argc, argv, request)

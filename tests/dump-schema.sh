@@ -1,0 +1,161 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# shmring-dump schema: as C that compiles to the same layout, and what differs.
+# shellcheck disable=SC2016
+name=/shmring-dump-schema-$$
+dir=$(mktemp -d)
+trap 'rm -rf "$dir" "/dev/shm$name" "/dev/shm$name"-*' EXIT
+trap 'exit 1' INT TERM
+src=${top_srcdir:-.}
+plan=20
+echo 1..$plan
+n=0
+ok() { # description, status
+	n=$((n + 1))
+	if [ "$2" -eq 0 ]; then echo "ok $n - $1"; else echo "not ok $n - $1"; fi
+}
+is() { # description, got, wanted
+	n=$((n + 1))
+	if [ "$2" = "$3" ]; then echo "ok $n - $1"; else
+		echo "not ok $n - $1"
+		printf '%s\n' "$2" | sed 's/^/# got:    /'
+		printf '%s\n' "$3" | sed 's/^/# wanted: /'
+	fi
+}
+schema() { # and the exit status, if that is not 0
+	./shmring-dump schema "$@" 2>"$dir/err" || echo "$?"
+}
+
+# As
+./dump-segment make "$name" || exit 1
+is "--as=text is the text" "$(schema --as=text "$name")" "$(schema "$name")"
+is "--as=json is the JSON" "$(schema --as=json "$name")" "$(schema -o json "$name")"
+schema --as=c "$name" >"$dir/types.h"
+is "--as=c" "$(grep -v '^$' "$dir/types.h")" '#include <stdint.h>
+#include <shmring/schema.h>
+/* ring typed: all */
+/* 96 bytes, layout 2c8595044f22d630 */
+struct all {
+	uint64_t u64;
+	int64_t i64;
+	double f64;
+	double nan;
+	double inf[2];
+	uint32_t u32;
+	int32_t i32;
+	float f32;
+	uint16_t u16[2];
+	int16_t i16;
+	uint8_t u8;
+	int8_t i8;
+	char text[16];
+	char odd[12];
+};
+SHR_SCHEMA(all, 7, u64, i64, f64, nan, inf, u32, i32, f32, u16, i16, u8, i8, text, odd);
+/* ring plain: untyped */
+/* bytes blob: untyped */'
+cat >"$dir/attach.c" <<'C'
+#include <stdio.h>
+#include <shmring/shmring.h>
+#include "types.h"
+
+int main(int argc, char **argv)
+{
+	struct shr_segment_options options = {.struct_size = sizeof(options)};
+	struct shr_segment *segment = NULL;
+	struct shr_ring *ring = NULL;
+
+	if (argc != 2 || shr_segment_attach(&segment, argv[1], &options) ||
+	    shr_ring_attach(&ring, segment, "typed", SHR_SCHEMA_OF(all))) {
+		printf("%s\n", shr_last_error());
+		return 1;
+	}
+	printf("%016llx\n", (unsigned long long)shr_schema_hash(SHR_SCHEMA_OF(all)));
+	return shr_ring_close(ring) || shr_segment_detach(segment);
+}
+C
+# shellcheck disable=SC2086
+${CC:-cc} -std=c11 -Wall -Wextra -Werror -I"$src/include" -I"$dir" -o "$dir/attach" "$dir/attach.c" \
+	-L.libs -lshmring -pthread >"$dir/compiled" 2>&1
+is "it compiles" "$?$(cat "$dir/compiled")" 0
+is "and attaches, with the same hash" "$(LD_LIBRARY_PATH=.libs "$dir/attach" "$name")" \
+	"$(schema -o json "$name" | jq -r '.objects[0].schema.hash')"
+# Untrusted names and sentences
+./dump-segment odd "$name-odd" || exit 1
+is "a type that is none in C is left out" "$(schema --as=c "$name-odd" | tail -n 2; cat "$dir/err")" \
+	'/* table table: odd{\n"}: its type has a name that is none in C */
+1
+shmring-dump: table: not in C: its type has a name that is none in C'
+
+# The same type, longer, shorter, changed
+types() { # segment, jq filter: "typed" is of the type that it makes
+	jq "$2" <"$dir/all.json" >"$dir/other.json"
+	./shmring create "$name-$1" --ring="typed,capacity=4k,schema=$dir/other.json" --ring=plain || exit 1
+}
+schema -o json "$name" | jq '.objects[0].schema | del(.hash)' >"$dir/all.json"
+longer='.version = 8 | .size = 112 | .fields += [{name: "more", type: "f64", offset: 96, unit: "s"},
+	{name: "two", type: "u32", offset: 104, count: 2}]'
+types same .
+types longer "$longer"
+types changed '.fields[8].type = "i16"'
+types renamed '.fields[8].name = "other"'
+types named '.name = "others"'
+types units '.fields[0].unit = "bytes"'
+types comment '.fields[0].help = "*/ int x; /* */*/" | .fields[1].unit = "ns\n"'
+schema --as=c "$name-comment" >"$dir/types.h"
+# shellcheck disable=SC2086
+is "a sentence stays inside of its comment" "$(sed -n 's/.*64_t [ui]64; //p' "$dir/types.h")$(
+	${CC:-cc} -std=c11 -Wall -Wextra -Werror -I"$src/include" -I"$dir" -fsyntax-only "$dir/attach.c" 2>&1)" \
+	'/* * / int x; / * * / * / */
+/* ns\n */'
+is "nothing differs" "$(schema --diff="$name-same" "$name-same")" \
+'ring typed: struct all version 7
+ring plain: untyped'
+is "members at the end go together" "$(schema --diff="$name-longer" "$name-same")" \
+'ring typed: struct all version 7; now struct all version 8: they go together
+  + more: f64 at 96, s
+  + two: u32[2] at 104
+ring plain: untyped'
+is "also the other way" "$(schema --diff="$name-same" "$name-longer")" \
+'ring typed: struct all version 8; now struct all version 7: they go together
+  - more: f64 at 96, s
+  - two: u32[2] at 104
+ring plain: untyped'
+is "another type of a member does not" "$(schema --diff="$name-changed" "$name-same")" \
+'ring typed: struct all version 7; now struct all version 7: they do not go together
+  ~ u16: u16[2] at 60; now i16[2] at 60
+ring plain: untyped
+7'
+is "nor does another name" "$(schema --diff="$name-renamed" "$name-same")" \
+'ring typed: struct all version 7; now struct all version 7: they do not go together
+  - u16: u16[2] at 60
+  + other: u16[2] at 60
+ring plain: untyped
+7'
+is "nor of the type" "$(schema --diff="$name-named" "$name-same" | sed -n '1p;$p')" \
+'ring typed: struct all version 7; now struct others version 7: they do not go together
+7'
+is "a unit is told" "$(schema --diff="$name-units" "$name-same")" \
+'ring typed: struct all version 7
+  ~ u64: u64 at 0; now u64 at 0, bytes
+ring plain: untyped'
+is "an object that is not there" "$(schema --diff="$name-same" "$name")" \
+'ring typed: struct all version 7
+ring plain: untyped
+- bytes blob: untyped
+7'
+is "and one that is new" "$(schema --diff="$name" "$name-same" | tail -n 1)" '+ bytes blob: untyped'
+cp "/dev/shm$name-longer" "$dir/image"
+is "images on either side" "$(schema --diff="$dir/image" "$name-same" | grep -c '^  +')$(
+	schema -r "$dir/image" --diff="$name-same" | grep -c '^  -')$(
+	schema --diff=- "$name-same" <"$dir/image" | grep -c '^  +')$(
+	schema --diff=fd:3 "$name-same" 3<"$dir/image" | grep -c '^  +')" 2222
+is "no such segment" "$(schema --diff="$name-none" "$name"; cat "$dir/err")" "3
+shmring-dump: $name-none: cannot open /dev/shm$name-none: No such file or directory"
+is "options of another command" "$(./shmring-dump --as=c info "$name" 2>&1; echo $?)
+$(./shmring-dump -o json --diff="$name" schema "$name" 2>&1; echo $?)" \
+'shmring-dump: only schema has --as and --diff; not: info; see shmring-dump --help
+2
+shmring-dump: --diff shows text only; see shmring-dump --help
+2'
+is "the plan" "$n" $((plan - 1))
