@@ -9,7 +9,7 @@ _shmring_dump_segments() {
 _shmring_dump() {
 	local commands='list info schema locks stat top blame check save records follow'
 	local options='-r --read= -o --output= -n --last= -c --count= -f --from= --since= --until= -q --query= -F --fields= -g --group= -k --groups= -b --bytes=
-		-i --interval= -l --lines --fail-on-loss --cursor-file= --once --raw -R --rate= -t --timeout= --as= --diff= --time= --color= -h --help -V --version'
+		-i --interval= -l --lines --fail-on-loss --cursor-file= --once --raw -R --rate= -t --timeout= -d --directory= --as= --diff= --time= --color= -h --help -V --version'
 	local word=${COMP_WORDS[COMP_CWORD]} option words='' i command='' segment='' one
 
 	# --output=json is three words here, or two.
@@ -23,7 +23,7 @@ _shmring_dump() {
 		case ${COMP_WORDS[i]} in
 		-r | --read | -i | --interval | -o | --output | -n | --last | -c | --count | -f | --from | \
 			-b | --bytes | -q | --query | -F | --fields | -g | --group | -k | --groups | \
-			-R | --rate | -t | --timeout | --cursor-file | --since | --until | --as | --diff | --time | --color)
+			-R | --rate | -t | --timeout | --cursor-file | --since | --until | -d | --directory | --as | --diff | --time | --color)
 			[[ ${COMP_WORDS[i + 1]} == = ]] && ((i++))
 			((i++))
 			;;
@@ -38,6 +38,7 @@ _shmring_dump() {
 	--diff) words=$(_shmring_dump_segments) ;;
 	--time) words='local utc unix' ;;
 	--color) words='auto always never' ;;
+	-d | --directory) COMPREPLY=($(compgen -d -- "$word")) && return ;;
 	-r | --read) COMPREPLY=($(compgen -f -- "$word")) && return ;;
 	-n | --last | -c | --count | -b | --bytes | -i | --interval | -q | --query | -F | --fields | \
 		-g | --group | -k | --groups | --since | --until | -R | --rate) return ;;

@@ -13,7 +13,7 @@ trap end_all EXIT
 trap 'exit 1' INT TERM
 TZ=UTC
 export TZ
-plan=69
+plan=75
 echo 1..$plan
 n=0
 ok() { # description, status
@@ -281,6 +281,33 @@ rm -f "$life"
 ./minimal-producer "$name-2" >/dev/null
 is "a segment of a descriptor" "$(dump records -n 1 fd:3 3<"/dev/shm$name-2")" \
 	'ring @80: number=2 celsius=22.5 room="kitchen"'
+# Another directory
+mkdir "$dir/run"
+cp "/dev/shm$name" "$dir/run/one"
+cp "/dev/shm$name-2" "$dir/run/two"
+is "-d: list is of the directory" "$(dump -d "$dir/run" -o names list)" \
+	"file:$dir/run/one
+file:$dir/run/two"
+is "-d: bare names are of files there, others are not" \
+	"$(dump -d "$dir/run" -o json info one | jq -r .segment) $(
+		dump --directory="$dir/run" -o json info /two | jq -r .segment) $(
+		dump -d "$dir" -o json info "file:$dir/run/two" | jq -r .segment)" \
+	"file:$dir/run/one file:$dir/run/two file:$dir/run/two"
+is "-d: stat of all, or of several" "$(dump -d "$dir/run" -o jsonl stat | jq -r .segment; dump -d "$dir/run" -o jsonl stat two one |
+	jq -r .segment)" "file:$dir/run/one
+file:$dir/run/two
+file:$dir/run/two
+file:$dir/run/one"
+is "-d: top" "$(dump -d "$dir/run" -i 0.01 --once top | grep -c "^file:$dir/run/two ring ")" 1
+is "-d: records, follow and --diff" "$(dump -d "$dir/run" -n 1 records two ring) $(
+	dump -d "$dir/run" -n 1 -c 1 follow two ring) $(dump -d "$dir/run" schema --diff=two two)" \
+	'ring @80: number=2 celsius=22.5 room="kitchen" ring @80: number=2 celsius=22.5 room="kitchen" ring ring: struct reading version 1'
+is "-d: nothing there" "$(status -d "$dir/none" list; cat "$dir/err"; mkdir "$dir/empty"; status -d "$dir/empty" list; cat "$dir/err")" \
+	"3
+shmring-dump: $dir/none: cannot list $dir/none: No such file or directory
+0
+shmring-dump: no segments in $dir/empty"
+
 # Documentation
 man=${top_srcdir:-.}/tools/shmring-dump.1
 is "the man pages pass mandoc's lint" \

@@ -37,6 +37,7 @@ struct request {
 	int from;            /* SHR_WALK_OLDEST ... */
 	uint64_t last;       /* UINT64_MAX: all */
 	uint64_t count;
+	const char *directory;      /* of bare names and all segments; NULL: /dev/shm */
 	const char *image;          /* NULL: a segment that is there */
 	struct shr_inspect *opened; /* stat: that image; records: that, or the segment */
 	struct query *query;        /* NULL: all records */
@@ -51,7 +52,7 @@ struct request {
 	int object_count;
 };
 
-int command_list(const struct style *style);
+int command_list(const struct request *request);
 int command_info(const struct shr_inspect *inspect, const struct style *style, const char *name);
 int command_schema(const struct shr_inspect *inspect, const struct request *request,
 		   const char *name);
@@ -67,6 +68,16 @@ int command_check(const struct shr_inspect *inspect, const struct style *style, 
 int command_save(const struct shr_inspect *inspect, const char *name, const char *file);
 /* The records of request->opened, or what follow finds by @name. */
 int command_records(const struct request *request, const char *name);
+
+/* Call @each for all segments, as shr_inspect_list(), or those in request->directory. */
+int each_segment(const struct request *request,
+		 int (*each)(const char *name, int err, void *argument), void *argument);
+
+/*
+ * A bare name, without "file:" or the like, in request->directory: for free(). NULL: it is
+ * to be taken as it is.
+ */
+char *name_in_directory(const struct request *request, const char *name);
 
 /* Print what is wrong with the command line, and return EXIT_USAGE. @argument: or NULL. */
 int usage(const char *sentence, const char *argument);

@@ -483,11 +483,12 @@ static void listing_free(struct listing *listing)
 	json_decref(listing->all);
 }
 
-int command_list(const struct style *style)
+int command_list(const struct request *request)
 {
+	const struct style *style = &request->style;
 	struct listing listing = {.style = style,
 				  .all = style->format == FORMAT_JSON ? json_array() : NULL};
-	int err = shr_inspect_list(collect, &listing);
+	int err = each_segment(request, collect, &listing);
 
 	if (!err && listing.count)
 		qsort(listing.found, listing.count, sizeof(*listing.found), by_name);
@@ -495,10 +496,16 @@ int command_list(const struct style *style)
 		list_one(&listing, &listing.found[i]);
 	if (!err && listing.all)
 		show_json(style, json_incref(listing.all));
-	if (!err && listing.row_count)
+	if (!err && listing.row_count) {
 		print_rows(&listing);
-	else if (!err && style->format == FORMAT_TEXT)
-		fputs("shmring-dump: no segments in /dev/shm or System V shared memory\n", stderr);
+	} else if (!err && style->format == FORMAT_TEXT) {
+		fputs("shmring-dump: no segments in ", stderr);
+		if (request->directory)
+			text_string(stderr, request->directory);
+		else
+			fputs("/dev/shm or System V shared memory", stderr);
+		fputc('\n', stderr);
+	}
 	listing_free(&listing);
-	return err ? failed("/dev/shm", err) : 0;
+	return err ? failed(request->directory ? request->directory : "/dev/shm", err) : 0;
 }

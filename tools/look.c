@@ -57,13 +57,47 @@ static int by_name(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-int segments_take(struct segments *segments, int count, char **names)
+int each_segment(const struct request *request,
+		 int (*each)(const char *name, int err, void *argument), void *argument)
+{
+	char *where;
+	int result;
+
+	if (!request->directory)
+		return shr_inspect_list(each, argument);
+	where = malloc(strlen(request->directory) + 6);
+	if (!where)
+		return -ENOMEM;
+	strcpy(where, "file:");
+	strcat(where, request->directory);
+	result = shr_map_list(where, SHR_LIST_SEGMENTS, each, argument);
+	free(where);
+	return result;
+}
+
+char *name_in_directory(const struct request *request, const char *name)
+{
+	size_t size = request->directory ? strlen(request->directory) + strlen(name) + 7 : 0;
+	char *path;
+
+	if (!size || strchr(name, ':') || !*name)
+		return NULL;
+	path = malloc(size);
+	if (!path) {
+		fputs("shmring-dump: out of memory\n", stderr);
+		exit(EXIT_FAILURE);
+	}
+	snprintf(path, size, "file:%s/%s", request->directory, name + (name[0] == '/'));
+	return path;
+}
+
+int segments_take(struct segments *segments, const struct request *request, int count, char **names)
 {
 	int err = 0;
 
 	*segments = (struct segments){.all = !count};
 	if (segments->all)
-		err = shr_inspect_list(segments_found, segments);
+		err = each_segment(request, segments_found, segments);
 	for (int i = 0; !err && i < count; i++)
 		err = segments_add(segments, names[i]);
 	if (err) {

@@ -13,7 +13,8 @@ struct segments {
 };
 
 /* Those of @names, or if there are none, all. 0 or -errno. */
-int segments_take(struct segments *segments, int count, char **names);
+int segments_take(struct segments *segments, const struct request *request, int count,
+		  char **names);
 void segments_free(struct segments *segments);
 
 /* The segment @name, or the image that is asked for. 0 or -errno. */

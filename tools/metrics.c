@@ -667,10 +667,10 @@ int command_metrics(const struct request *request, int count, char **names)
 	struct metrics metrics = {.request = request,
 				  .openmetrics = request->style.format == FORMAT_OPENMETRICS};
 	struct segments segments;
-	int result = 0, err = segments_take(&segments, count, names);
+	int result = 0, err = segments_take(&segments, request, count, names);
 
 	if (err)
-		return failed("/dev/shm", err);
+		return failed(request->directory ? request->directory : "/dev/shm", err);
 	metrics.all = segments.all;
 	for (size_t i = 0; i < segments.count; i++) {
 		err = look(&metrics, segments.names[i]);

@@ -85,6 +85,9 @@ static const struct {
 	{OPTION_FAIL_ON_LOSS, "fail-on-loss", NULL,
 	 "exit 8 if records were used again before they were shown,\n"
 	 "or changes of a slot were told with a later one"},
+	{'d', "directory", "DIR",
+	 "instead of /dev/shm: where bare names are, and what list,\n"
+	 "stat and top take for all segments"},
 	{OPTION_AS, "as", "FORM", "schema: as text, json, or c: structs and SHR_SCHEMA lines"},
 	{OPTION_DIFF, "diff", "OTHER",
 	 "schema: what differs in OTHER, a segment, or an image as\n"
@@ -304,6 +307,9 @@ static int take(int option, const char *text, struct request *request)
 		return take_number(text, &request->rate);
 	case 't':
 		return take_silence(text, &request->silence_ns);
+	case 'd':
+		request->directory = text;
+		return *text ? 0 : usage("the directory has no name", NULL);
 	case OPTION_AS:
 		return take_as(text, request);
 	case OPTION_DIFF:

@@ -287,11 +287,12 @@ static int add_error(struct look *look)
 	return row->name && row->who ? 0 : -ENOMEM;
 }
 
-int rows_look(struct rows *rows, const struct rows *before, int count, char **names)
+int rows_look(struct rows *rows, const struct rows *before, const struct request *request,
+	      int count, char **names)
 {
 	struct look look = {.rows = rows, .before = before};
 	struct segments segments;
-	int err = segments_take(&segments, count, names);
+	int err = segments_take(&segments, request, count, names);
 
 	*rows = (struct rows){0};
 	for (size_t i = 0; !err && i < segments.count; i++) {

@@ -396,14 +396,18 @@ static int schema_diff(const struct shr_inspect *was, const struct shr_inspect *
 }
 
 /* A segment; or what -r takes: -, core:FILE, or a path, which has a slash inside. */
-static int other_open(struct shr_inspect **inspect, const char *other)
+static int other_open(struct shr_inspect **inspect, const struct request *request)
 {
+	const char *other = request->diff;
+	char *placed;
 	int err;
 
 	if (!strcmp(other, "-") || !strncmp(other, "core:", 5) ||
 	    (strncmp(other, "file:", 5) && *other && strchr(other + 1, '/')))
 		return image_open(inspect, other);
-	err = shr_inspect_open(inspect, other);
+	placed = name_in_directory(request, other);
+	err = shr_inspect_open(inspect, placed ? placed : other);
+	free(placed);
 	return err ? failed(other, err) : 0;
 }
 
@@ -416,7 +420,7 @@ int command_schema(const struct shr_inspect *inspect, const struct request *requ
 	if (!request->diff)
 		return request->as_c ? schema_as_c(inspect, name)
 				     : schema_show(inspect, &request->style, name);
-	result = other_open(&other, request->diff);
+	result = other_open(&other, request);
 	if (!result)
 		result = schema_diff(inspect, other, &request->style, name, request->diff);
 	shr_inspect_close(other);

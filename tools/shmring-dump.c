@@ -95,7 +95,7 @@ static int run_list(int argc, char **argv, struct request *request)
 {
 	if (request->image)
 		return usage("list is of all segments, not of an image: use info", NULL);
-	return argc ? usage("list takes no argument", argv[0]) : command_list(&request->style);
+	return argc ? usage("list takes no argument", argv[0]) : command_list(request);
 }
 
 /*
@@ -355,10 +355,39 @@ static int check_command(const struct command *command, const struct request *re
 	return 0;
 }
 
+/*
+ * With -d: names of segments among @argv are those of files in that directory from here
+ * on. What unplace() takes.
+ */
+static char **place(const struct command *command, const struct request *request, int argc,
+		    char **argv)
+{
+	int many = command->run == run_stat || command->run == run_top, count = many ? argc : 1;
+	char **placed = NULL;
+
+	if (!request->directory || request->image || !command->argument || !argc)
+		return NULL;
+	placed = calloc((size_t)argc, sizeof(*placed));
+	for (int i = 0; placed && i < count; i++) {
+		placed[i] = name_in_directory(request, argv[i]);
+		if (placed[i])
+			argv[i] = placed[i];
+	}
+	return placed;
+}
+
+static void unplace(char **placed, int argc)
+{
+	for (int i = 0; placed && i < argc; i++)
+		free(placed[i]);
+	free(placed);
+}
+
 static int run(const char *name, int argc, char **argv, struct request *request)
 {
 	for (size_t i = 0; i < COMMAND_COUNT; i++) {
 		const struct command *command = &commands[i];
+		char **placed;
 		int result;
 
 		if (strcmp(name, command->name))
@@ -366,8 +395,11 @@ static int run(const char *name, int argc, char **argv, struct request *request)
 		result = check_command(command, request);
 		if (result)
 			return result;
-		return command->run ? command->run(argc, argv, request)
-				    : run_look(command, argc, argv, request);
+		placed = place(command, request, argc, argv);
+		result = command->run ? command->run(argc, argv, request)
+				      : run_look(command, argc, argv, request);
+		unplace(placed, argc);
+		return result;
 	}
 	return usage("unknown command", name);
 }

@@ -477,13 +477,14 @@ static void put_now(void)
 static int stat_round(struct stat *stat, int count, char **names, size_t *shown)
 {
 	struct segments segments;
-	int result = 0, taken = segments_take(&segments, count, names);
+	int result = 0, taken = segments_take(&segments, stat->request, count, names);
 	/* One object as long as one is asked for. */
 	json_t *list = stat->style->format == FORMAT_JSON && count != 1 ? json_array() : NULL;
 
 	*shown = 0;
 	if (taken)
-		result = failed("/dev/shm", taken);
+		result = failed(stat->request->directory ? stat->request->directory : "/dev/shm",
+				taken);
 	stat->titles = count != 1;
 	for (size_t i = 0; i < segments.count; i++) {
 		int err;

@@ -333,8 +333,8 @@ static int look(struct top *top)
 	rows_free(&top->before);
 	top->before = top->now;
 	top->now = (struct rows){0};
-	return rows_look(&top->now, top->before.count ? &top->before : NULL, top->count,
-			 top->names);
+	return rows_look(&top->now, top->before.count ? &top->before : NULL, top->request,
+			 top->count, top->names);
 }
 
 /* The exit status: are those that were asked for there? */

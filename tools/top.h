@@ -34,7 +34,8 @@ struct rows {
 };
 
 /* Look at the segments; rates since @before. 0, or -errno: nothing could be looked at. */
-int rows_look(struct rows *rows, const struct rows *before, int count, char **names);
+int rows_look(struct rows *rows, const struct rows *before, const struct request *request,
+	      int count, char **names);
 void rows_free(struct rows *rows);
 
 #endif
