@@ -11,7 +11,7 @@ end_all() {
 }
 trap end_all EXIT
 trap 'exit 1' INT TERM
-plan=110
+plan=113
 echo 1..$plan
 n=0
 ok() { # description, status
@@ -128,6 +128,17 @@ is "what finds the ring full is dropped with --no-wait, and told" "$(cat "$dir/e
 is "without it waits until there is room" \
 	"$( (seq 1001 3000 | run send "$name" plain) & run recv -n $((sent + 2000)) --raw "$name" plain | md5sum; wait)" \
 	"$( (seq "$sent"; seq 1001 3000) | md5sum)"
+# DEL and CSI as one character, which JSON may have as they are
+run create "$name-control" --ring=r
+printf 'a\177b\302\233c\303\251\302\240d\n' | run send "$name-control" r
+control='"a\u007fb\u009bc'
+is "no control character comes out of shmring-dump as JSON" \
+	"$(dump -o jsonl records "$name-control" r | grep -aoF "$control")" "$control"
+run recv -o jsonl -n 1 "$name-control" r >"$dir/control"
+is "nor of recv" "$(grep -aoF "$control" "$dir/control")" "$control"
+is "and they can be read" "$(jq -r .bytes "$dir/control")" \
+	"$(printf 'a\177b\302\233c\303\251\302\240d')"
+run rm "$name-control"
 seq 100 | run send "$name" drops
 sent=$(sed -n 's/.* and \([0-9]*\) sent$/\1/p' "$dir/err")
 is "a ring that drops says how many" "$(cat "$dir/err"; dump -o json info "$name" | jq -r '.objects[5].ring.dropped')" \

@@ -101,6 +101,8 @@ json_t *json_schema(const struct shr_schema *schema, uint64_t hash);
 /* Set @key of @object, whatever bytes @key has. */
 void json_put(json_t *object, const char *key, json_t *value);
 void json_put_bytes(json_t *object, const char *key, const char *string);
+/* @json to @file, JSON_* for @flags, with no control character in it: 0 or -1. */
+int json_write(const json_t *json, FILE *file, size_t flags);
 
 /* Names for people and JSON. */
 const char *name_of_kind(uint32_t kind);

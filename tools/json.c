@@ -197,3 +197,42 @@ json_t *json_schema(const struct shr_schema *schema, uint64_t hash)
 	json_put(json, "fields", fields);
 	return json;
 }
+
+/*
+ * JSON may have U+007F to U+009F as they are; a terminal takes them for commands. They
+ * occur within strings alone, where \u says the same.
+ */
+struct json_out {
+	FILE *file;
+	int lead; /* 0xc2 was the last byte, and is not written yet */
+};
+
+static void put_byte(struct json_out *out, unsigned char byte)
+{
+	int is_control = out->lead ? byte >= 0x80 && byte < 0xa0 : byte == 0x7f;
+
+	if (out->lead && !is_control)
+		putc(0xc2, out->file);
+	out->lead = byte == 0xc2;
+	if (is_control)
+		fprintf(out->file, "\\u%04x", byte);
+	else if (!out->lead)
+		putc(byte, out->file);
+}
+
+static int write_escaped(const char *bytes, size_t size, void *data)
+{
+	for (size_t i = 0; i < size; i++)
+		put_byte(data, (unsigned char)bytes[i]);
+	return 0;
+}
+
+int json_write(const json_t *json, FILE *file, size_t flags)
+{
+	struct json_out out = {.file = file};
+
+	return json_dump_callback(json, write_escaped, &out, flags | JSON_REAL_PRECISION(17)) ||
+			       ferror(file)
+		       ? -1
+		       : 0;
+}

@@ -120,7 +120,7 @@ static int show_json(const struct recv *recv, const struct shr_walk_record *reco
 	json_payload(json, recv->object->schema, record);
 	if (again)
 		json_put(json, "redelivered", json_true());
-	err = json_dumpf(json, stdout, JSON_COMPACT | JSON_REAL_PRECISION(17));
+	err = json_write(json, stdout, JSON_COMPACT);
 	putchar('\n');
 	json_decref(json);
 	return err ? -EIO : 0;

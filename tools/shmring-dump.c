@@ -52,9 +52,8 @@ int failed(const char *segment, int err)
 
 void show_json(const struct style *style, json_t *json)
 {
-	if (!json || json_dumpf(json, stdout,
-				(style->format == FORMAT_JSON ? JSON_INDENT(2) : JSON_COMPACT) |
-					JSON_REAL_PRECISION(17))) {
+	if (!json ||
+	    json_write(json, stdout, style->format == FORMAT_JSON ? JSON_INDENT(2) : JSON_COMPACT)) {
 		fputs("shmring-dump: cannot write JSON\n", stderr);
 		exit(EXIT_FAILURE);
 	}
