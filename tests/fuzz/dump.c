@@ -25,6 +25,7 @@ int shmring_dump_main(int argc, char **argv);
 #include <signal.h>
 #include <stdarg.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -429,6 +430,7 @@ static void run_children(const struct seed *seeds, size_t count)
 		shared->busy = 0;
 		pid = fork();
 		if (!pid) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL); /* not without its parent */
 			if (image_name)
 				child_image();
 			else
