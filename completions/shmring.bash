@@ -17,12 +17,13 @@ _shmring_options() {
 	restore) echo '-M --mode=' ;;
 	repair) echo '-n --dry-run --owners --reset-lost' ;;
 	gc) echo '-n --dry-run -f --force' ;;
+	bench) echo '-n --time= -s --sizes= -o --output=' ;;
 	esac
 	echo '-h --help -V --version'
 }
 
 _shmring() {
-	local commands='create send recv load restore repair gc rm'
+	local commands='create send recv load restore repair gc rm bench'
 	local word=${COMP_WORDS[COMP_CWORD]} option words='' i command='' arguments=0 one
 
 	# --output=jsonl is three words here, or two.
@@ -34,8 +35,9 @@ _shmring() {
 	fi
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case $command:${COMP_WORDS[i]} in
-		create:-m | create:-M | restore:-M | send:-t | recv:-n | recv:-o | \
-			*:--members | *:--mode | *:--ring | *:--table | *:--type | *:--count | *:--cursor | *:--output)
+		create:-m | create:-M | restore:-M | send:-t | recv:-n | recv:-o | bench:-n | bench:-s | \
+			bench:-o | *:--members | *:--mode | *:--ring | *:--table | *:--type | \
+			*:--count | *:--cursor | *:--output | *:--time | *:--sizes)
 			[[ ${COMP_WORDS[i + 1]} == = ]] && ((i++))
 			((i++))
 			;;
@@ -45,9 +47,11 @@ _shmring() {
 		esac
 	done
 	case $command:$option in
+	bench:-o | bench:--output) words='text json' ;;
 	recv:-o | *:--output) words='text jsonl' ;;
-	create:-m | create:-M | restore:-M | send:-t | recv:-n | \
-		*:--members | *:--mode | *:--ring | *:--table | *:--type | *:--count | *:--cursor) return ;;
+	create:-m | create:-M | restore:-M | send:-t | recv:-n | bench:-n | bench:-s | \
+		*:--members | *:--mode | *:--ring | *:--table | *:--type | *:--count | *:--cursor | \
+		*:--time | *:--sizes) return ;;
 	*)
 		if [[ $word == -* ]]; then
 			words=$(_shmring_options "$command")

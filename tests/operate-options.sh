@@ -27,7 +27,7 @@ is() { # description, got, wanted
 
 ./shmring --help >"$dir/help"
 commands=$(sed -n '/^Commands/,/^$/s/^  \([a-z][a-z]*\) .*/\1/p' "$dir/help" | sort)
-echo 1..$((10 + 4 * $(echo "$commands" | wc -l)))
+echo 1..$((11 + 4 * $(echo "$commands" | wc -l)))
 ok "--help has commands" "$(echo "$commands" | grep -q '^repair$'; echo $?)"
 is "and no lines wider than a terminal" "$(grep -c '.\{81\}' "$dir/help")" 0
 is "the man page has the same commands" \
@@ -66,7 +66,8 @@ is "the man page has all of them, and no others" "$(sed -n '/options are as foll
 	s/^\.It \(-[A-Za-z0-9]\)\( Ar [a-z|]*\)* , /\1 /; s/^\.It //; /^-/p
 }' "$man" | sort -u)" "$(sort -u "$dir/all")"
 is "bash has the formats of recv" "$(offers recv -o '' | sort | tr '\n' ' ')" "jsonl text "
-is "as has zsh" "$(sed -n "s/.*--output=.*:(\(.*\))'.*/\1/p" "$zsh")" "text jsonl"
+is "and of bench" "$(offers bench --output = '' | sort | tr '\n' ' ')" "json text "
+is "as has zsh" "$(sed -n "s/.*--output=.*:(\(.*\))'.*/\1/p" "$zsh" | tr '\n' ,)" "text jsonl,text json,"
 
 # Segments
 PATH=$PWD:$PATH

@@ -41,7 +41,7 @@ struct command {
 };
 
 extern const struct command command_create, command_send, command_recv, command_load, command_rm,
-	command_restore, command_repair, command_gc;
+	command_restore, command_repair, command_gc, command_bench;
 
 /*
  * Take the options of @command, and have @least to @most arguments left at argv[optind]:

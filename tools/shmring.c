@@ -19,7 +19,7 @@ const char tool_name[] = "shmring";
 
 static const struct command *const commands[] = {&command_create, &command_send,    &command_recv,
 						 &command_load,   &command_restore, &command_repair,
-						 &command_gc,     &command_rm};
+						 &command_gc,     &command_rm,      &command_bench};
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
