@@ -218,7 +218,7 @@ rm -f "$dir/out"
 ./shmring-dump follow --once "$name-2" >"$dir/out" 2>"$dir/err" &
 follow=$!
 started="$started $follow"
-sleep 0.2
+soon "ls -l /proc/$follow/fd | grep -q \"$name-2\""
 rm "/dev/shm$name-2"
 wait $follow
 ok "follow ends when the segment is gone" $?
