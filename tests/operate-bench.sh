@@ -38,7 +38,7 @@ soon() { # a shell condition comes true within 20 s
 		sleep 0.01
 	done
 }
-gone() { ! ls -d "/dev/shm$name" "/dev/shm$name".* >/dev/null 2>&1; }
+gone() { [ -z "$(find /dev/shm -name "*${name#/}*")" ]; }
 ours() { find /dev/shm -name 'shmring-bench-*'; }
 ours >"$dir/before"
 
