@@ -303,11 +303,12 @@ static int linger(struct producer *p, size_t size)
 /* Reserve; where it is full, a dead gate goes first. @may_drop: and then the record. */
 static int reserve(struct producer *p, size_t size, int may_drop)
 {
-	const struct ring_view *view = &p->ring->view;
 	int err = check_reserve(p, size), gone = 1, tries = RESERVE_TRIES;
+	const struct ring_view *view;
 
 	if (err)
 		return err;
+	view = &p->ring->view; /* in a child there is none */
 	may_drop = may_drop && (view->flags & SHR_RING_DROP_NEWEST || view->mode == SHR_RING_OVERWRITE);
 	err = reserve_now(p, size, 0);
 	if (err == -EAGAIN && view->ahead && !may_drop)

@@ -422,10 +422,11 @@ member 1, pid P shmring as shmring recv: dead
   has a record of jobs, taken at N
 mended what 1 of 1 dead members left
   1 records of queues are given back, or lost where it is at most once"
+rm -f "$dir/held"
 ./peer lock "$name-l" >"$dir/held" &
 holder=$!
 started="$started $holder"
-soon 'grep -q held "$dir/held"'
+soon 'grep -q held "$dir/held" 2>/dev/null'
 kill -9 $holder
 wait $holder 2>/dev/null
 ./peer lose "$name-l"
