@@ -25,11 +25,11 @@
 
 struct event {
 	uint64_t step;
-	int32_t height; /* metres */
-	uint32_t speed; /* metres a second */
+	int32_t height;
+	uint32_t speed;
 	char what[16];
 };
-SHR_SCHEMA(event, 1, step, height, speed, what);
+SHR_SCHEMA(event, 1, step, (height, SHR_UNIT("m")), (speed, SHR_UNIT("m/s")), what);
 
 static volatile sig_atomic_t stopped;
 

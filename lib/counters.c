@@ -11,8 +11,9 @@
 #include "inspect.h"
 #include "layout.h"
 
-#define COUNTER(type, member, unit, help)                                                      \
-	{#member, (uint32_t)offsetof(struct type, member), 0, SHR_KIND_U64, 0, unit, help}
+#define COUNTER(type, member, about_unit, about_help)                                                      \
+	{.name = #member, .offset = (uint32_t)offsetof(struct type, member),                   \
+	 .kind = SHR_KIND_U64, .unit = (about_unit), .help = (about_help)}
 #define COUNTERS(type, table)                                                                  \
 	{sizeof(struct shr_schema), sizeof(struct shr_field), #type, 1, sizeof(struct type),   \
 	 sizeof(table) / sizeof((table)[0]), 0, table}

@@ -8,7 +8,7 @@
 
 #include <shmring/base.h>
 
-static _Thread_local char sentence[320];
+static _Thread_local char sentence[ERROR_SIZE];
 
 int shr_fail(int err, const char *format, ...)
 {

@@ -3,6 +3,8 @@
 #ifndef LIB_ERROR_H
 #define LIB_ERROR_H
 
+#define ERROR_SIZE 320 /* of a sentence, with its zero */
+
 /* Record the sentence and return -@err, for `return shr_fail(EINVAL, "...")`. */
 int shr_fail(int err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -27,7 +27,7 @@ typedef _Atomic(uint64_t) shm_atomic_u64 __attribute__((aligned(8)));
 typedef _Atomic(uint32_t) shm_atomic_u32;
 
 #define FORMAT_MAJOR 0 /* becomes 1, frozen, at release 1.0 */
-#define FORMAT_MINOR 1
+#define FORMAT_MINOR 2 /* 1: without names of values and since */
 #define FORMAT_MAGIC "\x93SHMRNG\n" /* 8 bytes, the first not ASCII */
 #define FORMAT_BYTE_ORDER 0x01020304u
 #define FORMAT_PAGE 4096u /* of the format, whatever the machine's */
@@ -36,6 +36,7 @@ typedef _Atomic(uint32_t) shm_atomic_u32;
 #define FORMAT_OBJECTS 30u
 #define FORMAT_MEMBERS 1022u /* the owner of a record has 10 bits; 0 is nobody */
 #define FORMAT_ALIGN 8u	     /* of records */
+#define FORMAT_SCHEMA_BYTES (1u << 20) /* most, of all schemas */
 
 /* Byte 2^40 + i is the life of slot i; the one before it, the name's. */
 #define FORMAT_LOCK_BYTE ((int64_t)1 << 40)
@@ -135,7 +136,10 @@ struct shm_member {
 /* Left by a detach that gave everything back; whoever dies leaves USED. */
 enum { MEMBER_FREE = 0, MEMBER_USED = 1 };
 
-/* Followed by @fields struct shm_field and @strings bytes of strings. */
+/*
+ * Followed by @fields struct shm_field, @strings bytes of strings and, at a
+ * multiple of 8, @enum_names struct shm_enum_name.
+ */
 struct shm_schema {
 	uint32_t size; /* of all this, a multiple of 8 */
 	uint32_t record_size;
@@ -144,7 +148,8 @@ struct shm_schema {
 	uint32_t strings;
 	uint32_t name; /* into the strings */
 	shm_u64 hash;
-	shm_u64 reserved[2];
+	uint32_t enum_names;
+	uint32_t reserved[3];
 };
 
 struct shm_field {
@@ -154,7 +159,17 @@ struct shm_field {
 	uint32_t kind;
 	uint32_t unit; /* into the strings; 0: not said */
 	uint32_t help; /* the same */
-	uint32_t reserved[6]; /* names of an enum, since */
+	uint32_t enum_name; /* the first of its values' */
+	uint32_t enum_names; /* 0: they have none */
+	uint32_t since; /* version; 0: not said */
+	uint32_t reserved[3];
+};
+
+/* A value, widened to 64 bits by the sign of its kind, and its name. */
+struct shm_enum_name {
+	shm_u64 value;
+	uint32_t name; /* into the strings */
+	uint32_t reserved;
 };
 
 /* Sleep until something changed; event.h. */
@@ -407,6 +422,9 @@ FORMAT_AT(shm_member, comm, 32);
 FORMAT_AT(shm_member, attaches, 64);
 FORMAT_IS(shm_schema, 48);
 FORMAT_IS(shm_field, 48);
+FORMAT_AT(shm_schema, hash, 24);
+FORMAT_AT(shm_field, enum_name, 24);
+FORMAT_IS(shm_enum_name, 16);
 FORMAT_IS(shm_event, 8);
 FORMAT_IS(shm_event_line, FORMAT_LINE);
 FORMAT_IS(shm_cursor, 256);

@@ -15,8 +15,6 @@
 #include "crc32c.h"
 #include "error.h"
 
-#define SCHEMA_BYTES_MAX (1u << 20)
-
 uint32_t layout_crc(const struct shm_header *header, const void *schemas, size_t size)
 {
 	static const uint32_t zero;
@@ -88,7 +86,7 @@ static int check_bounds(const struct shm_header *h)
 	members_end = h->member_offset + (uint64_t)h->members * sizeof(struct shm_member);
 	if (!within(h->member_offset, members_end - h->member_offset, h->total_size, FORMAT_LINE))
 		return shr_fail(EBADMSG, "the member table lies outside the segment");
-	if (h->schema_size > SCHEMA_BYTES_MAX || h->schema_offset < members_end ||
+	if (h->schema_size > FORMAT_SCHEMA_BYTES || h->schema_offset < members_end ||
 	    !within(h->schema_offset, h->schema_size, h->total_size, 8))
 		return shr_fail(EBADMSG, "the schemas lie outside the segment");
 	for (uint32_t i = 0; i < h->objects; i++) {
@@ -177,7 +175,7 @@ int layout_read(struct layout *layout, const struct object *object)
 	if (h->total_size > have && h->schema_offset > have)
 		return shr_fail(ENODATA, "truncated: %llu bytes of %llu", (unsigned long long)have,
 				(unsigned long long)h->total_size);
-	if (h->schema_size > SCHEMA_BYTES_MAX || h->schema_offset > have)
+	if (h->schema_size > FORMAT_SCHEMA_BYTES || h->schema_offset > have)
 		return shr_fail(EBADMSG, "the schemas lie outside the segment");
 	schemas = calloc(1, h->schema_size + 8);
 	if (!schemas)

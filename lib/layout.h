@@ -39,6 +39,12 @@ uint32_t layout_crc(const struct shm_header *header, const void *schemas, size_t
 /* Index of the object @name, or -ENOENT. */
 int layout_find(const struct layout *layout, const char *name);
 
+/* schema.c: can it be the name of a member, a type or a value? */
+int schema_is_name(const char *name);
+
+/* schema.c: is name @number of a value of @field one, and not that of one before? 0 or -EINVAL. */
+int schema_enum_name_check(const struct shr_field *field, uint32_t number);
+
 /* schema.c: encode into @buffer (NULL: only count) the bytes of @schema. */
 size_t schema_encode(const struct shr_schema *schema, void *buffer);
 

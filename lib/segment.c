@@ -124,6 +124,9 @@ static int lay_out(struct shm_header *h, char **schemas, const struct shr_object
 			h->schema_size += schema_encode(objects[i].schema, NULL);
 	for (uint32_t i = 0; i < FORMAT_COUNTERS; i++)
 		h->schema_size += schema_encode(counters_of(i), NULL);
+	if (h->schema_size > FORMAT_SCHEMA_BYTES)
+		return shr_fail(E2BIG, "the schemas have %llu bytes, and %u are possible",
+				(unsigned long long)h->schema_size, FORMAT_SCHEMA_BYTES);
 	*schemas = calloc(1, h->schema_size + 1);
 	if (!*schemas)
 		return shr_fail(ENOMEM, "out of memory");

@@ -594,6 +594,71 @@ static void untyped()
 #endif
 }
 
+/* Schemas: notes in the macro, and made at run time. */
+struct noted {
+	uint64_t id;
+	uint32_t side;
+	int32_t level;
+};
+const shr_enum_name sides[] = {{0, "buy"}, {1, "sell"}};
+SHMRING_SCHEMA(noted, 1, (id, SHR_HELP("of it")), (side, SHR_ENUM(sides)), (level, SHR_UNIT("m"), SHR_SINCE(1)));
+
+static void schemas()
+{
+	std::error_code ec;
+	schema_builder builder("noted", 1, ec);
+	MUST(ec);
+	builder.member("id", SHR_KIND_U64).help("of it").member("side", SHR_KIND_U32);
+	builder.enum_name(0, "buy").enum_name(1, "sell").member("level", SHR_KIND_I32).unit("m").since(1);
+	const struct shr_schema *schema = builder.end(ec);
+	MUST(ec);
+	CHECK("a schema made at run time has the hash of the struct",
+	      shr_schema_hash(schema) == shr_schema_hash(SHR_SCHEMA_OF(noted)));
+	for (uint32_t i = 0; i < 3; i++) {
+		const shr_field &made = schema->fields[i], &said = SHR_SCHEMA_OF(noted)->fields[i];
+		auto same = [](const char *a, const char *b) {
+			return a && b ? !std::strcmp(a, b) : a == b;
+		};
+
+		CHECK("and what is told of each member",
+		      same(made.unit, said.unit) && same(made.help, said.help) &&
+			      made.since == said.since && made.name_count == said.name_count &&
+			      (!made.name_count || same(shr_field_enum_name(&made, 1), "sell")));
+	}
+
+	ring_options options;
+	options.schema = schema;
+	ring<> untyped(fresh(), "+>", options, ec);
+	MUST(ec);
+	producer<> producer(untyped, ec);
+	producer.write(std::string("\7\0\0\0\0\0\0\0\1\0\0\0\377\377\377\377", 16), ec);
+	MUST(ec);
+	ring<noted> typed(path, "+<", ec);
+	MUST(ec);
+	cursor<noted> cursor(typed, ec);
+	auto record = cursor.try_next(ec);
+	CHECK("a ring<> of such a schema is a ring<T>",
+	      record && record->id == 7 && record->side == 1 && record->level == -1);
+
+	segment segment(path, ec);
+	MUST(ec);
+	ring<> again(segment, "ring", schema, ec);
+	CHECK("attached with it", !ec && again);
+	ring<> none(segment, "ring", ec);
+	CHECK("and not without", ec == std::error_code(EPROTOTYPE, category()));
+
+	schema_builder wrong("wrong", 1, ec);
+	MUST(ec);
+	wrong.member("a", SHR_KIND_U8).member("b", SHR_KIND_U64).member("c", SHR_KIND_U8);
+	CHECK("a mistake is told at the end", !wrong.end(ec) && ec == std::error_code(EINVAL, category()));
+	schema_builder empty("", 1, ec);
+	CHECK("a name that is none", ec == std::error_code(EINVAL, category()));
+	CHECK("is told at the end, too",
+	      !empty.member("a", SHR_KIND_U8).end(ec) && ec == std::error_code(EINVAL, category()));
+	schema_builder moved(std::move(builder));
+	CHECK("it can be moved, and its schema stays", moved.end(ec) == schema && !ec && !builder);
+}
+
 static void cursors()
 {
 	std::error_code ec;
@@ -1254,6 +1319,7 @@ int main()
 	versions();
 	batches();
 	untyped();
+	schemas();
 	cursors();
 	queues();
 	tables();

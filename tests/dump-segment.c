@@ -123,12 +123,13 @@ struct odd {
 
 static void odd(const char *name)
 {
-#define ODD(i, name, unit, help)                                                                   \
+#define ODD(i, n, u, h)                                                                            \
 	{                                                                                          \
-		name, (uint32_t)offsetof(struct odd, number[i]), 0, SHR_KIND_U64, 0, unit, help    \
+		.name = n, .offset = (uint32_t)offsetof(struct odd, number[i]),                    \
+		.kind = SHR_KIND_U64, .unit = u, .help = h                                         \
 	}
 	static const struct shr_field fields[] = {
-		{"key", 0, 40, SHR_KIND_CHAR, 0, NULL, NULL},
+		{.name = "key", .count = 40, .kind = SHR_KIND_CHAR},
 		ODD(0, "x} 1\nup 0\n# EOF\n", "times", "a\nb \\ \"c\" \x1b[2J \xff"),
 		ODD(1, "aa.bb", NULL, NULL),
 		ODD(2, "aa-bb", NULL, NULL),

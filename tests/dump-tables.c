@@ -42,26 +42,8 @@ struct stats {
 	uint32_t sizes[3];
 };
 
-/* With units and sentences, which SHR_SCHEMA() has not. */
-#define FIELD(member, count, kind, unit, help)                                                     \
-	{                                                                                          \
-#member, (uint32_t)offsetof(struct stats, member), count, kind, 0, unit, help      \
-	}
-static const struct shr_field stats_fields[] = {
-	FIELD(name, 8, SHR_KIND_CHAR, NULL, NULL),
-	FIELD(hits, 0, SHR_KIND_U64, "requests", "that were answered"),
-	FIELD(level, 0, SHR_KIND_I32, NULL, NULL),
-	FIELD(sizes, 3, SHR_KIND_U32, "answers", "small, middle and large"),
-};
-static const struct shr_schema stats_schema = {
-	.struct_size = sizeof(struct shr_schema),
-	.field_size = sizeof(struct shr_field),
-	.name = "stats",
-	.version = 1,
-	.size = sizeof(struct stats),
-	.field_count = 4,
-	.fields = stats_fields,
-};
+SHR_SCHEMA(stats, 1, name, (hits, SHR_UNIT("requests"), SHR_HELP("that were answered")), level,
+	   (sizes, SHR_UNIT("answers"), SHR_HELP("small, middle and large")));
 
 static struct shr_segment *segment;
 static struct shr_table *services, *blocks, *stats;
@@ -87,7 +69,7 @@ static void open_tables(const char *name)
 	struct shr_table_options stat = {.struct_size = sizeof(stat),
 					 .mode = SHR_TABLE_COUNTERS,
 					 .slots = 2,
-					 .schema = &stats_schema,
+					 .schema = SHR_SCHEMA_OF(stats),
 					 .key = "name"};
 	struct shr_segment_options options = {.struct_size = sizeof(options), .members = 8};
 	struct shr_object objects[3] = {{0}};
@@ -102,7 +84,7 @@ static void open_tables(const char *name)
 	must(err, name);
 	must(shr_table_attach(&services, segment, "services", SHR_SCHEMA_OF(service)), "attach");
 	must(shr_table_attach(&blocks, segment, "blocks", NULL), "attach");
-	must(shr_table_attach(&stats, segment, "stats", &stats_schema), "attach");
+	must(shr_table_attach(&stats, segment, "stats", SHR_SCHEMA_OF(stats)), "attach");
 }
 
 static void update(uint32_t slot)

@@ -71,6 +71,9 @@ class Schema:
         self.size, self.record_size, self.version, count, strings, name = struct.unpack_from("=6I", data)
         must(1 <= count <= 64 and 1 <= strings <= 65536, "a schema is damaged")
         at = 48 + 48 * count
+        values, = struct.unpack_from("=I", data, 32)
+        named = up(at + strings, 8)
+        must(values <= 1024 and named + 16 * values <= len(data), "the names of values are cut short")
         must(at + strings <= len(data) and data[at + strings - 1] == 0, "a schema is cut short")
         text = data[at:at + strings]
 
@@ -84,20 +87,30 @@ class Schema:
         self.fields = []
         end = 0
         for i in range(count):
-            name, offset, many, kind, unit, explained = struct.unpack_from("=6I", data, 48 + 48 * i)
+            (name, offset, many, kind, unit, explained, first, names,
+             since) = struct.unpack_from("=9I", data, 48 + 48 * i)
             must(1 <= kind <= 11 and unit < strings and explained < strings, "a field is impossible")
             size = KINDS[kind][2]
             end = end if whole else offset
             must(offset == end and offset % size == 0, "a field is out of place")
             end += size * (many or 1)
             must(end <= self.record_size, "a field lies outside the record")
-            self.fields.append((name_at(name, 1), offset, many, kind))
+            must(names <= values and first <= values - names, "names of values that are not there")
+            must(not names or 2 <= kind <= 9, "values with names that are no integers")
+            shown = {}
+            for j in range(first, first + names):
+                value, where = struct.unpack_from("=qI", data, named + 16 * j)
+                found = name_at(where, 1)
+                must(found[:1] not in b"0123456789+-.", "the name of a value is impossible")
+                must(found not in shown.values(), "two values have one name")
+                shown.setdefault(value % (1 << 8 * size), found)
+            self.fields.append((name_at(name, 1), offset, many, kind, shown))
         must(end == self.record_size or not whole, "the fields do not describe all of a record")
         self.hash = self.hash_of()
 
     def hash_of(self):
         data = struct.pack("<I", self.record_size)
-        for name, offset, count, kind in self.fields:
+        for name, offset, count, kind, _ in self.fields:
             data += name + b"\0" + struct.pack("<3I", offset, count, kind)
         result = 0xCBF29CE484222325
         for byte in data:
@@ -189,7 +202,9 @@ def text_of(data):
         return {"hex": data.hex()}
 
 
-def value_of(kind, value):
+def value_of(kind, value, names):
+    if names and value % (1 << 8 * KINDS[kind][2]) in names:
+        return text_of(names[value % (1 << 8 * KINDS[kind][2])])
     if kind == 1:
         return text_of(string(value))
     if kind in (8, 9):
@@ -203,7 +218,7 @@ def payload_of(out, schema, payload):
     rest = payload
     if schema:
         out["fields"] = {}
-        for name, offset, count, kind in schema.fields:
+        for name, offset, count, kind, names in schema.fields:
             _, code, size = KINDS[kind]
             if offset + size * (count or 1) > len(payload):
                 out["cut_short"] = True
@@ -211,7 +226,7 @@ def payload_of(out, schema, payload):
             if kind == 1 and count:
                 value = text_of(string(payload[offset:offset + count]))
             else:
-                value = [value_of(kind, one) for one in
+                value = [value_of(kind, one, names) for one in
                          struct.unpack_from("=%d%s" % (count or 1, code), payload, offset)]
                 value = value if count else value[0]
             out["fields"][text_of(name)] = value

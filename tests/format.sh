@@ -18,7 +18,7 @@ if ! python3 -c 'import json, math, mmap, struct' 2>/dev/null; then
 	exit 0
 fi
 
-echo 1..21
+echo 1..23
 n=0
 is() { # description, got, wanted
 	n=$((n + 1))
@@ -41,7 +41,6 @@ reader() { timeout 300 python3 "$src/tests/format-reader.py" "$@" 2>"$dir/err"; 
 read_here() { reader records "/dev/shm$name-$1" | jq -Sc .; }
 dump() { ./shmring-dump -o jsonl records "$@" 2>"$dir/dump-err"; }
 dump_here() { dump "$name-$1" | jq -Sc .; }
-make_with() { ./shmring create "$name-$1" "$@" >/dev/null || exit 1; }
 send() { ./shmring send "$@"; }
 hold() { # command...: started, given $dir/todo, and killed when it has what it holds
 	rm -f "$dir/held"
@@ -61,7 +60,7 @@ rows() {
 		$1 != ".It" || $2 !~ /^[0-9]+$/ || $3 != "Ta" { next }
 		{
 			split("Header1 shm_header Directory1 shm_object Members1 shm_member Schemas1 shm_schema " \
-				"Schemas2 shm_field Mutexes1 shm_mutex Rings1 shm_ring Rings2 shm_cursor " \
+				"Schemas2 shm_field Schemas3 shm_enum_name Mutexes1 shm_mutex Rings1 shm_ring Rings2 shm_cursor " \
 				"Tables2 shm_table Tables3 shm_slot", pair, " ")
 			type = ""
 			for (i = 1; i in pair; i += 2)
@@ -100,12 +99,32 @@ rows() {
 { echo '#include "format.h"'; rows; } >"$dir/rows.c"
 is "each field lies where the page says" \
 	"$(${CC:-gcc} -std=c11 -fsyntax-only -I"$src/lib" "$dir/rows.c" 2>&1 | grep error)" ""
-is "which are all" "$(grep -c offsetof "$dir/rows.c")" 118
+is "which are all" "$(grep -c offsetof "$dir/rows.c")" 124
 
 # Rings
 ./dump-segment make "$name-types" || exit 1
 is "all types, texts that are none, a record longer than its type" \
 	"$(read_here types)" "$(dump_here types)"
+cat >"$dir/schema.json" <<'JSON'
+{"name": "named", "version": 1, "size": 16, "fields": [
+  {"name": "big", "type": "u64", "offset": 0, "since": 1, "enum": [
+    {"name": "first", "value": 1}, {"name": "second", "value": 1},
+    {"name": "most", "value": "18446744073709551615"}]},
+  {"name": "few", "type": "i16", "offset": 8, "count": 2, "help": "h", "enum": [
+    {"name": {"hex": "ff"}, "value": -1}, {"name": "up", "value": 32767}]},
+  {"name": "plain", "type": "u32", "offset": 12}
+]}
+JSON
+./shmring create "$name-named" --ring="r,schema=$dir/schema.json,mode=overwrite" 2>/dev/null
+for fields in '{"big":1,"few":[-1,32767],"plain":1}' '{"big":"18446744073709551615","few":[0,-1],"plain":2}' \
+	'{"big":0,"few":[1,2],"plain":3}'; do
+	echo "{\"object\":\"r\",\"fields\":$fields}"
+done | ./shmring load "$name-named" 2>/dev/null
+is "values that have names" "$(read_here named)" "$(dump_here named)"
+is "which are these" "$(read_here named | jq -c .fields)" \
+	'{"big":"first","few":[{"hex":"ff"},"up"],"plain":1}
+{"big":"most","few":[0,{"hex":"ff"}],"plain":2}
+{"big":"0","few":[1,2],"plain":3}'
 : >"$dir/todo"
 hold ./dump-segment hold "$name-types"
 is "a record in work" "$(read_here types | grep -c '"state":"busy"'; read_here types)" \

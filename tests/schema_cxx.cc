@@ -24,3 +24,21 @@ const struct shr_schema *cxx_schema(void)
 {
 	return SHR_SCHEMA_OF(order);
 }
+
+struct noted {
+	uint64_t id;
+	double px;
+	uint32_t qty;
+	int16_t side;
+	uint8_t flags[2];
+};
+static const struct shr_enum_name sides[] = {{-1, "sell"}, {1, "buy"}, {1, "bid"}};
+static const struct shr_enum_name bits[] = {{0, "none"}, {255, "all"}};
+SHR_SCHEMA(noted, 3, id, (px, SHR_UNIT("USD"), SHR_HELP("limit")), (qty, SHR_SINCE(2)),
+	   (side, SHR_ENUM(sides)), (flags, SHR_ENUM(bits), SHR_SINCE(3), SHR_HELP("set, or not")));
+
+extern "C" const struct shr_schema *cxx_noted_schema(void);
+const struct shr_schema *cxx_noted_schema(void)
+{
+	return SHR_SCHEMA_OF(noted);
+}

@@ -114,6 +114,27 @@ void csv_names(const struct fields *fields)
 	putchar('\n');
 }
 
+/* As in text, where names of values may have commas and quotes in it. */
+static void put_column(const struct column *column, const struct row *row)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	if (!out)
+		return;
+	text_column(out, column, row);
+	fclose(out);
+	putchar('"');
+	for (const char *at = text; at && *at; at++) {
+		if (*at == '"')
+			putchar('"');
+		putchar(*at);
+	}
+	putchar('"');
+	free(text);
+}
+
 void csv_row(const struct fields *fields, const struct column *columns, const struct row *row)
 {
 	for (size_t i = 0; i < fields->count; i++) {
@@ -124,6 +145,8 @@ void csv_row(const struct fields *fields, const struct column *columns, const st
 			putchar(',');
 		if (datum.kind == DATUM_TEXT) {
 			put_text(datum.text, datum.size);
+		} else if (datum.kind != DATUM_NONE && column_enum(&columns[i], row->object)) {
+			put_column(&columns[i], row);
 		} else if (datum.kind != DATUM_NONE) {
 			fputs(quote, stdout);
 			text_column(stdout, &columns[i], row);

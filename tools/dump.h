@@ -119,7 +119,10 @@ struct value {
 };
 struct value field_value(const struct shr_field *field, const void *payload, uint32_t index);
 
-/* In a table of counters: is field @number, from 1, one? The key is none; 0: no key. */
+/* The name of @value of @field, or NULL. */
+const char *value_name(const struct shr_field *field, const struct value *value);
+
+/* In a table of counters: is field @number, from 1, one? Neither the key, nor what has names; 0: no key. */
 int is_counter(const struct shr_schema *schema, uint32_t number, uint32_t key_field);
 
 /* Number of fields of @schema that lie in @size bytes whole. */

@@ -79,8 +79,11 @@ void json_put_bytes(json_t *object, const char *key, const char *string)
 json_t *json_value(const struct shr_field *field, const void *payload, uint32_t index)
 {
 	struct value value = field_value(field, payload, index);
+	const char *name = value_name(field, &value);
 	char byte;
 
+	if (name)
+		return json_bytes(name, strlen(name));
 	switch (field->kind) {
 	case SHR_KIND_CHAR:
 		byte = (char)value.u;
@@ -171,6 +174,24 @@ json_t *json_record(const char *object, const struct shr_walk_record *record)
 	return json;
 }
 
+/* The names of a field's values. */
+static json_t *json_names(const struct shr_field *field)
+{
+	json_t *names = json_array();
+
+	for (uint32_t i = 0; i < field->name_count; i++) {
+		const struct shr_enum_name *name = &field->names[i];
+		json_t *one = json_object();
+
+		json_put_bytes(one, "name", name->name);
+		json_put(one, "value",
+			 field->kind == SHR_KIND_U64 ? json_u64((uint64_t)name->value)
+						     : json_sprintf("%" PRId64, name->value));
+		json_array_append_new(names, one);
+	}
+	return names;
+}
+
 json_t *json_schema(const struct shr_schema *schema, uint64_t hash)
 {
 	json_t *json = json_object(), *fields = json_array();
@@ -192,6 +213,10 @@ json_t *json_schema(const struct shr_schema *schema, uint64_t hash)
 			json_put_bytes(one, "unit", field->unit);
 		if (field->help)
 			json_put_bytes(one, "help", field->help);
+		if (field->since)
+			json_put(one, "since", json_integer(field->since));
+		if (field->name_count)
+			json_put(one, "enum", json_names(field));
 		json_array_append_new(fields, one);
 	}
 	json_put(json, "fields", fields);

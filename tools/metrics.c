@@ -455,6 +455,8 @@ static char *key_text(const struct slots *slots)
 	value = field_value(field, slots->payload, 0);
 	if (field->count || field->kind == SHR_KIND_F32 || field->kind == SHR_KIND_F64)
 		return NULL;
+	if (value_name(field, &value))
+		return must(strdup(value_name(field, &value)));
 	/* One of the two is zero, by its kind. */
 	if (asprintf(&text, "%s%" PRIu64, value.i < 0 ? "-" : "",
 		     value.i < 0 ? -(uint64_t)value.i : (uint64_t)value.i + value.u) < 0)

@@ -13,7 +13,7 @@
 struct create {
 	struct shr_segment_options how;
 	struct shr_object objects[SHR_OBJECTS_MAX];
-	struct owned_schema *schemas[SHR_OBJECTS_MAX];
+	struct shr_schema_builder *schemas[SHR_OBJECTS_MAX];
 	size_t count;
 };
 
@@ -143,16 +143,15 @@ static int take_mode(const char *object, const char *value, const char *(*name_o
 static int take_schema(struct create *create, const char *object, const char *path,
 		       const struct shr_schema **schema)
 {
-	struct owned_schema **owned = &create->schemas[create->count];
+	struct shr_schema_builder **builder = &create->schemas[create->count];
 	char why[SENTENCE];
 
-	schema_free(*owned);
-	*owned = NULL;
-	if (schema_load(owned, path, object, why)) {
+	shr_schema_builder_free(*builder);
+	*builder = NULL;
+	if (schema_load(builder, schema, path, object, why)) {
 		operate_say("%s: schema %s: %s", object, path, why);
 		return EXIT_MISMATCH;
 	}
-	*schema = &(*owned)->schema;
 	return 0;
 }
 
@@ -267,7 +266,7 @@ static int run(const struct command *command, int argc, char **argv)
 		shr_segment_detach(segment);
 	}
 	for (size_t i = 0; i < SHR_OBJECTS_MAX; i++)
-		schema_free(create.schemas[i]);
+		shr_schema_builder_free(create.schemas[i]);
 	return result;
 }
 

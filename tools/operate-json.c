@@ -148,15 +148,35 @@ static int take_float(const json_t *json, int single, double *value)
 	return 0;
 }
 
-/* One value of @kind to @at. */
-static int put_value(uint32_t kind, const json_t *json, unsigned char *at)
+/* The number of the value that @json names. Names and numbers are never the same. */
+static int take_name(const struct shr_field *field, const json_t *json, int64_t *value)
 {
-	uint32_t size = shr_kind_size(kind);
+	unsigned char *name;
+	size_t size;
+	int found = 0;
+
+	if (!field->name_count || json_to_bytes(json, &name, &size))
+		return 0;
+	for (uint32_t i = 0; i < field->name_count && !found; i++) {
+		const struct shr_enum_name *one = &field->names[i];
+
+		found = strlen(one->name) == size && !memcmp(one->name, name, size);
+		*value = one->value;
+	}
+	free(name);
+	return found;
+}
+
+/* One value of @field to @at. */
+static int put_value(const struct shr_field *field, const json_t *json, unsigned char *at)
+{
+	uint32_t kind = field->kind, size = shr_kind_size(kind);
 	int is_signed = kind == SHR_KIND_I8 || kind == SHR_KIND_I16 || kind == SHR_KIND_I32;
 	int64_t i = 0,
 		limit = is_signed ? (int64_t)1 << (8 * size - 1) : (int64_t)1 << (8 * size % 64);
 	uint64_t u = 0;
 	double d = 0;
+	int named = take_name(field, json, &i);
 	float f;
 
 	switch (kind) {
@@ -168,18 +188,21 @@ static int put_value(uint32_t kind, const json_t *json, unsigned char *at)
 		memcpy(at, kind == SHR_KIND_F32 ? (const void *)&f : (const void *)&d, size);
 		return 0;
 	case SHR_KIND_I64:
-		if (take_i64(json, &i))
+		if (!named && take_i64(json, &i))
 			return -1;
 		memcpy(at, &i, size);
 		return 0;
 	case SHR_KIND_U64:
-		if (take_u64(json, &u))
+		u = (uint64_t)i;
+		if (!named && take_u64(json, &u))
 			return -1;
 		memcpy(at, &u, size);
 		return 0;
 	default:
-		i = json_integer_value(json);
-		if (!json_is_integer(json) || i >= limit || i < (is_signed ? -limit : 0))
+		if (!named && !json_is_integer(json))
+			return -1;
+		i = named ? i : json_integer_value(json);
+		if (i >= limit || i < (is_signed ? -limit : 0))
 			return -1;
 	}
 	if (size == 1)
@@ -214,11 +237,11 @@ static int put_field(const struct shr_field *field, const json_t *json, unsigned
 	if (field->kind == SHR_KIND_CHAR)
 		return put_text(field, json, at);
 	if (!field->count)
-		return put_value(field->kind, json, at);
+		return put_value(field, json, at);
 	if (!json_is_array(json) || json_array_size(json) != field->count)
 		return -1;
 	for (uint32_t i = 0; i < field->count; i++)
-		if (put_value(field->kind, json_array_get(json, i),
+		if (put_value(field, json_array_get(json, i),
 			      at + i * shr_kind_size(field->kind)))
 			return -1;
 	return 0;

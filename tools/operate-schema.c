@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* shmring: a schema from JSON as "shmring-dump -o json schema" prints it. */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -8,8 +9,9 @@
 #include "operate.h"
 
 struct reader {
-	struct owned_schema *schema;
+	struct shr_schema_builder *builder;
 	char *why;
+	uint64_t end; /* bytes that the members so far describe */
 };
 
 __attribute__((format(printf, 2, 3))) static int refuse(const struct reader *reader,
@@ -43,24 +45,27 @@ static int only_keys(const struct reader *reader, const json_t *object, const ch
 	return 0;
 }
 
-/* Also a name that is not UTF-8. NULL where it is absent and not @needed. */
+/*
+ * The bytes of a string, which need not be UTF-8, with a zero byte behind; to be freed.
+ * NULL in *@result where it is absent and not @needed.
+ */
 static int take_string(const struct reader *reader, const json_t *object, const char *key,
-		       int needed, size_t most, const char **result)
+		       int needed, char **result)
 {
 	const json_t *json = json_object_get(object, key);
 	unsigned char *bytes;
 	size_t size;
 
+	*result = NULL;
 	if (!json && !needed)
 		return 0;
 	if (json_to_bytes(json, &bytes, &size))
 		return refuse(reader, "the schema has no %s where it needs one", key);
-	/* json_to_bytes() ends it with a zero byte. */
-	*result = (const char *)bytes;
-	if (memchr(bytes, 0, size) || size > most || (needed && !size))
-		return refuse(reader, "%s of %zu bytes: it has 1 to %zu, and no zero byte", key,
-			      size, most);
-	return 0;
+	*result = (char *)bytes;
+	if (!memchr(bytes, 0, size) && (size || !needed))
+		return 0;
+	free(bytes);
+	return refuse(reader, "%s of %zu bytes: it has at least 1, and no zero byte", key, size);
 }
 
 static int take_u32(const struct reader *reader, const json_t *object, const char *key, int needed,
@@ -69,6 +74,7 @@ static int take_u32(const struct reader *reader, const json_t *object, const cha
 	const json_t *json = json_object_get(object, key);
 	json_int_t value = json_integer_value(json);
 
+	*result = 0;
 	if (!json && !needed)
 		return 0;
 	if (!json_is_integer(json) || value < least || value > UINT32_MAX)
@@ -91,78 +97,163 @@ static int take_kind(const struct reader *reader, const json_t *object, uint32_t
 		name ? name : "that is no string");
 }
 
-/* @end: bytes that the members before it describe. */
-static int take_field(const struct reader *reader, const json_t *json, uint32_t number,
-		      uint64_t *end)
+/* What the builder says of a call of it. */
+static int built(const struct reader *reader, int err)
 {
-	static const char *const keys[] = {"name", "type", "offset", "count", "unit", "help", NULL};
-	struct shr_schema *schema = &reader->schema->schema;
-	struct shr_field *field = &reader->schema->fields[number];
-	uint64_t size;
+	return err ? refuse(reader, "%s", shr_last_error()) : 0;
+}
 
-	schema->field_count = number + 1;
-	if (only_keys(reader, json, keys, "a member of the schema") ||
-	    take_string(reader, json, "name", 1, SHR_FIELD_NAME_MAX, &field->name) ||
-	    take_kind(reader, json, &field->kind) ||
-	    take_u32(reader, json, "offset", 1, 0, &field->offset) ||
-	    take_u32(reader, json, "count", 0, 1, &field->count) ||
-	    take_string(reader, json, "unit", 0, 1000, &field->unit) ||
-	    take_string(reader, json, "help", 0, 1000, &field->help))
-		return -1;
-	for (uint32_t i = 0; i < number; i++)
-		if (!strcmp(reader->schema->fields[i].name, field->name))
-			return refuse(reader, "two members are named %s", field->name);
-	if (field->offset < *end)
-		return refuse(reader,
-			      "member %s at %" PRIu32
-			      " overlaps the one before it, which ends at %" PRIu64,
-			      field->name, field->offset, *end);
-	if (field->offset > *end)
-		return refuse(reader,
-			      "no member describes the bytes %" PRIu64 " to %" PRIu32
-			      " before member %s",
-			      *end, field->offset, field->name);
-	size = shr_kind_size(field->kind);
-	if (field->offset % size)
-		return refuse(reader,
-			      "member %s at %" PRIu32 " is not at a multiple of its size, %" PRIu64,
-			      field->name, field->offset, size);
-	*end = field->offset + size * (field->count ? field->count : 1);
-	if (*end > schema->size)
-		return refuse(reader,
-			      "member %s ends at %" PRIu64 ", behind the struct of %" PRIu32
-			      " bytes",
-			      field->name, *end, schema->size);
+/* The value of a name: a string of digits, as all integers that may have 64 bits, or a number. */
+static int take_value(const struct reader *reader, const json_t *object, uint32_t kind,
+		      int64_t *value)
+{
+	const json_t *json = json_object_get(object, "value");
+	const char *text = json_string_value(json);
+	char *end = NULL;
+
+	errno = 0;
+	*value = json_integer_value(json);
+	if (json_is_integer(json))
+		return 0;
+	if (text && text[strspn(text, "-0123456789")] == 0 && *text)
+		*value = kind == SHR_KIND_U64 && *text != '-' ? (int64_t)strtoull(text, &end, 10)
+							      : strtoll(text, &end, 10);
+	if (end && !*end && !errno)
+		return 0;
+	return refuse(reader, "a value of an enum is no integer of 64 bits");
+}
+
+static int take_enum(const struct reader *reader, const json_t *names, uint32_t kind)
+{
+	static const char *const keys[] = {"name", "value", NULL};
+
+	if (names && !json_is_array(names))
+		return refuse(reader, "enum is no array");
+	for (size_t i = 0; i < json_array_size(names); i++) {
+		const json_t *json = json_array_get(names, i);
+		int64_t value = 0;
+		char *name;
+		int err;
+
+		if (only_keys(reader, json, keys, "a value of an enum") ||
+		    take_value(reader, json, kind, &value) ||
+		    take_string(reader, json, "name", 1, &name))
+			return -1;
+		err = built(reader, shr_schema_builder_enum_name(reader->builder, value, name));
+		free(name);
+		if (err)
+			return err;
+	}
 	return 0;
 }
 
-static int take_schema(const struct reader *reader, const json_t *json)
+/* A text of the member that was added last, if it has one. */
+static int take_note(const struct reader *reader, const json_t *json, const char *key,
+		     int (*note)(struct shr_schema_builder *, const char *))
 {
-	static const char *const keys[] = {"name", "version", "size", "hash", "fields", NULL};
-	struct shr_schema *schema = &reader->schema->schema;
-	const json_t *fields = json_object_get(json, "fields");
-	const char *hash = json_string_value(json_object_get(json, "hash"));
-	char true_hash[17];
-	uint64_t end = 0;
+	char *text;
+	int err;
 
-	*schema = (struct shr_schema){.struct_size = sizeof(*schema),
-				      .field_size = sizeof(struct shr_field),
-				      .fields = reader->schema->fields};
-	if (only_keys(reader, json, keys, "the schema") ||
-	    take_string(reader, json, "name", 1, SHR_FIELD_NAME_MAX, &schema->name) ||
-	    take_u32(reader, json, "version", 1, 0, &schema->version) ||
-	    take_u32(reader, json, "size", 1, 1, &schema->size))
+	if (take_string(reader, json, key, 0, &text))
 		return -1;
+	err = text ? built(reader, note(reader->builder, text)) : 0;
+	free(text);
+	return err;
+}
+
+/* Where it says that it is: the builder puts it behind the one before. */
+static int check_place(struct reader *reader, const char *name, uint32_t offset, uint64_t bytes)
+{
+	if (offset < reader->end)
+		return refuse(reader,
+			      "member %s at %" PRIu32
+			      " overlaps the one before it, which ends at %" PRIu64,
+			      name, offset, reader->end);
+	if (offset > reader->end)
+		return refuse(reader,
+			      "no member describes the bytes %" PRIu64 " to %" PRIu32
+			      " before member %s",
+			      reader->end, offset, name);
+	reader->end += bytes;
+	return 0;
+}
+
+static int take_member(struct reader *reader, const json_t *json, uint32_t *kind)
+{
+	uint32_t offset, count;
+	char *name;
+	int err;
+
+	if (take_kind(reader, json, kind) || take_u32(reader, json, "offset", 1, 0, &offset) ||
+	    take_u32(reader, json, "count", 0, 1, &count) ||
+	    take_string(reader, json, "name", 1, &name))
+		return -1;
+	err = built(reader, shr_schema_builder_member(reader->builder, name, *kind, count));
+	if (!err)
+		err = check_place(reader, name, offset,
+				  (uint64_t)shr_kind_size(*kind) * (count ? count : 1));
+	free(name);
+	return err;
+}
+
+static int take_field(struct reader *reader, const json_t *json)
+{
+	static const char *const keys[] = {"name", "type",  "offset", "count", "unit",
+					   "help", "since", "enum",   NULL};
+	uint32_t kind, since;
+
+	if (only_keys(reader, json, keys, "a member of the schema") ||
+	    take_member(reader, json, &kind) ||
+	    take_note(reader, json, "unit", shr_schema_builder_unit) ||
+	    take_note(reader, json, "help", shr_schema_builder_help) ||
+	    take_u32(reader, json, "since", 0, 1, &since) ||
+	    built(reader, shr_schema_builder_since(reader->builder, since)))
+		return -1;
+	return take_enum(reader, json_object_get(json, "enum"), kind);
+}
+
+static int take_fields(struct reader *reader, const json_t *fields)
+{
 	if (!json_is_array(fields) || !json_array_size(fields) ||
 	    json_array_size(fields) > SHR_FIELDS_MAX)
 		return refuse(reader, "fields is no array of 1 to %d members", SHR_FIELDS_MAX);
 	for (uint32_t i = 0; i < json_array_size(fields); i++)
-		if (take_field(reader, json_array_get(fields, i), i, &end))
+		if (take_field(reader, json_array_get(fields, i)))
 			return -1;
-	if (end != schema->size)
+	return 0;
+}
+
+static int begin(struct reader *reader, const json_t *json, uint32_t *size)
+{
+	static const char *const keys[] = {"name", "version", "size", "hash", "fields", NULL};
+	uint32_t version;
+	char *name;
+	int err;
+
+	if (only_keys(reader, json, keys, "the schema") ||
+	    take_u32(reader, json, "version", 1, 0, &version) ||
+	    take_u32(reader, json, "size", 1, 1, size) ||
+	    take_string(reader, json, "name", 1, &name))
+		return -1;
+	err = built(reader, shr_schema_builder_new(&reader->builder, name, version));
+	free(name);
+	return err;
+}
+
+static int take_schema(struct reader *reader, const json_t *json, const struct shr_schema **schema)
+{
+	const char *hash = json_string_value(json_object_get(json, "hash"));
+	char true_hash[17];
+	uint32_t size;
+
+	if (begin(reader, json, &size) || take_fields(reader, json_object_get(json, "fields")))
+		return -1;
+	if (reader->end != size)
 		return refuse(reader, "the members have %" PRIu64 " bytes, and size is %" PRIu32,
-			      end, schema->size);
-	snprintf(true_hash, sizeof(true_hash), "%016" PRIx64, shr_schema_hash(schema));
+			      reader->end, size);
+	if (built(reader, shr_schema_builder_end(reader->builder, schema)))
+		return -1;
+	snprintf(true_hash, sizeof(true_hash), "%016" PRIx64, shr_schema_hash(*schema));
 	if (json_object_get(json, "hash") && (!hash || strcmp(hash, true_hash)))
 		return refuse(reader, "hash is %.40s, and that of these members is %s",
 			      hash ? hash : "no string", true_hash);
@@ -196,8 +287,8 @@ static const json_t *pick(const struct reader *reader, const json_t *json, const
 	return NULL;
 }
 
-int schema_load(struct owned_schema **result, const char *path, const char *object,
-		char why[SENTENCE])
+int schema_load(struct shr_schema_builder **builder, const struct shr_schema **schema,
+		const char *path, const char *object, char why[SENTENCE])
 {
 	struct reader reader = {.why = why};
 	const json_t *json;
@@ -212,29 +303,13 @@ int schema_load(struct owned_schema **result, const char *path, const char *obje
 			snprintf(why, SENTENCE, "%.200s", error.text);
 		return -1;
 	}
-	reader.schema = calloc(1, sizeof(*reader.schema));
-	json = reader.schema ? pick(&reader, whole, object) : NULL;
-	if (!reader.schema)
-		refuse(&reader, "out of memory");
-	else if (json)
-		err = take_schema(&reader, json);
+	json = pick(&reader, whole, object);
+	if (json)
+		err = take_schema(&reader, json, schema);
 	json_decref(whole);
 	if (err)
-		schema_free(reader.schema);
+		shr_schema_builder_free(reader.builder);
 	else
-		*result = reader.schema;
+		*builder = reader.builder;
 	return err;
-}
-
-void schema_free(struct owned_schema *schema)
-{
-	if (!schema)
-		return;
-	free((void *)schema->schema.name);
-	for (uint32_t i = 0; i < schema->schema.field_count; i++) {
-		free((void *)schema->fields[i].name);
-		free((void *)schema->fields[i].unit);
-		free((void *)schema->fields[i].help);
-	}
-	free(schema);
 }

@@ -73,19 +73,13 @@ void operate_catch_signals(void);
 
 #define SENTENCE 256
 
-struct owned_schema {
-	struct shr_schema schema;
-	struct shr_field fields[SHR_FIELDS_MAX];
-};
-
 /*
  * The schema for the object @object from the file @path, which has what
- * "shmring-dump -o json schema" prints, or one schema of that. *@result is for
- * schema_free(). 0, or -1 and a sentence in @why.
+ * "shmring-dump -o json schema" prints, or one schema of that. It lives as long as
+ * *@builder, which is to be freed. 0, or -1 and a sentence in @why.
  */
-int schema_load(struct owned_schema **result, const char *path, const char *object,
-		char why[SENTENCE]);
-void schema_free(struct owned_schema *schema);
+int schema_load(struct shr_schema_builder **builder, const struct shr_schema **schema,
+		const char *path, const char *object, char why[SENTENCE]);
 
 /* --- operate-json.c: records in JSON -------------------------------------------- */
 

@@ -3,6 +3,7 @@
 #include "query.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <math.h>
 #include <regex.h>
 #include <stdlib.h>
@@ -459,6 +460,36 @@ static const char *bind_value(const struct value_node *value, const char *text,
 	}
 }
 
+/*
+ * A column whose values have names beside a string, which is one of them or is matched
+ * with them. NULL, or what is wrong at *@at.
+ */
+static const char *bind_name(const struct node *node, const struct shr_object_info *object,
+			     struct column *columns, size_t *at)
+{
+	const struct value_node *name = node->left.token == TOKEN_NAME ? &node->left : &node->right;
+	const struct value_node *string = name == &node->left ? &node->right : &node->left;
+	struct column *column = name->token == TOKEN_NAME ? &columns[name->name] : NULL;
+	const struct shr_field *field = column ? column_enum(column, object) : NULL;
+
+	*at = node->at;
+	if (!field || string->token != TOKEN_STRING)
+		return node->regex ? "only text is matched" : "text beside a number";
+	if (node->regex)
+		return NULL;
+	if (node->token != TOKEN_EQUAL && node->token != TOKEN_UNEQUAL)
+		return "names have no order: compare with a number";
+	for (uint32_t i = 0; i < field->name_count; i++) {
+		if (strlen(field->names[i].name) != string->datum.size ||
+		    memcmp(field->names[i].name, string->datum.text, string->datum.size))
+			continue;
+		column->named = field->names[i].value;
+		return NULL;
+	}
+	*at = string->at;
+	return "no value of the field has this name";
+}
+
 /* NULL, or what is wrong at *@at. */
 static const char *bind_node(const struct node *node, const char *text,
 			     const struct shr_object_info *object, struct column *columns,
@@ -480,10 +511,8 @@ static const char *bind_node(const struct node *node, const char *text,
 	sentence = bind_value(&node->right, text, object, columns, &right);
 	if (sentence)
 		return sentence;
-	*at = node->at;
-	if ((left == DATUM_TEXT) != (right == DATUM_TEXT))
-		return node->regex ? "only text is matched" : "text beside a number";
-	return NULL;
+	return (left == DATUM_TEXT) != (right == DATUM_TEXT) ? bind_name(node, object, columns, at)
+							     : NULL;
 }
 
 int query_bind(const struct query *query, const struct shr_object_info *object,
@@ -600,6 +629,32 @@ static struct datum value_of(const struct value_node *value, const struct column
 	return value->token == TOKEN_NAME ? column_value(&columns[value->name], row) : value->datum;
 }
 
+/* Bytes in the longest name and in the longest number. */
+#define NAMED_MAX (SHR_FIELD_NAME_MAX + 1)
+
+/* The number @datum of @column as it is shown: its name, or its digits. */
+static void as_text(struct datum *datum, const struct column *column, const struct row *row,
+		    char digits[NAMED_MAX])
+{
+	const struct shr_field *field = column_enum(column, row->object);
+	const struct value value = {.i = datum->i, .u = datum->u};
+	const char *name = value_name(field, &value);
+
+	if (!name) {
+		snprintf(digits, NAMED_MAX, "%s%" PRIu64, datum->i < 0 ? "-" : "",
+			 datum->i < 0 ? -(uint64_t)datum->i : (uint64_t)datum->i + datum->u);
+		name = digits;
+	}
+	*datum = (struct datum){.kind = DATUM_TEXT, .text = name, .size = strlen(name)};
+}
+
+/* The number that is named beside @number in a comparison. */
+static struct datum as_number(const struct column *column, const struct datum *number)
+{
+	return (struct datum){
+		.kind = number->kind, .i = column->named, .u = (uint64_t)column->named};
+}
+
 /* 0.1 is no float: written beside one it is that which is shown so. */
 static void as_shown(struct datum *literal, enum token token, const struct datum *beside)
 {
@@ -612,10 +667,17 @@ static int test_comparison(const struct node *node, const struct column *columns
 {
 	struct datum left = value_of(&node->left, columns, row);
 	struct datum right = value_of(&node->right, columns, row);
+	char digits[NAMED_MAX];
 	int result;
 
 	if (left.kind == DATUM_NONE || right.kind == DATUM_NONE)
 		return UNKNOWN;
+	if (node->regex && left.kind != DATUM_TEXT)
+		as_text(&left, &columns[node->left.name], row, digits);
+	if (left.kind == DATUM_TEXT && right.kind != DATUM_TEXT)
+		left = as_number(&columns[node->right.name], &right);
+	else if (left.kind != DATUM_TEXT && right.kind == DATUM_TEXT)
+		right = as_number(&columns[node->left.name], &left);
 	if (node->regex) {
 		result = matches(node->regex, &left);
 		return result < 0 ? result : result == (node->token == TOKEN_MATCH);

@@ -8,6 +8,8 @@
  *	value:    a name of a column (row.h), a number, or a "string"
  *	operator: == != < <= > >= ~ !~
  *
+ * A value that has a name is that, too: side == "buy", side ~ "^b".
+ *
  * Comparisons are exact, whatever the types of the numbers. What a record has not makes
  * a comparison neither true nor false, but unknown; a record is chosen if all
  * expressions are true of it.

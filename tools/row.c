@@ -79,7 +79,7 @@ int column_find(struct column *column, const char *name, size_t length,
 	for (int kind = COLUMN_BYTES; kind <= COLUMN_VERSION; kind++) {
 		if (!is(name, length, pseudo_names[kind]) || !has(object, (enum column_kind)kind))
 			continue;
-		*column = (struct column){(enum column_kind)kind, 0, ELEMENT_NONE};
+		*column = (struct column){(enum column_kind)kind, 0, ELEMENT_NONE, 0};
 		return 0;
 	}
 	for (uint32_t i = 0; schema && i < schema->field_count; i++) {
@@ -87,10 +87,19 @@ int column_find(struct column *column, const char *name, size_t length,
 			continue;
 		if (bracket && element >= schema->fields[i].count)
 			return -ERANGE;
-		*column = (struct column){COLUMN_FIELD, i, (uint32_t)element};
+		*column = (struct column){COLUMN_FIELD, i, (uint32_t)element, 0};
 		return 0;
 	}
 	return -ENOENT;
+}
+
+const struct shr_field *column_enum(const struct column *column,
+				    const struct shr_object_info *object)
+{
+	const struct shr_field *field =
+		column->kind == COLUMN_FIELD ? &object->schema->fields[column->number] : NULL;
+
+	return field && field->name_count ? field : NULL;
 }
 
 enum datum_kind column_type(const struct column *column, const struct shr_object_info *object)

@@ -40,6 +40,7 @@ struct column {
 	enum column_kind kind;
 	uint32_t number;  /* of the field in the schema */
 	uint32_t element; /* of an array; ELEMENT_NONE: not one element */
+	int64_t named;	  /* -q: the value whose name stands beside it */
 };
 
 enum datum_kind {
@@ -82,6 +83,10 @@ size_t column_name(const char *text);
  */
 int column_find(struct column *column, const char *name, size_t length,
 		const struct shr_object_info *object);
+
+/* The field, if its values have names; else NULL. */
+const struct shr_field *column_enum(const struct column *column,
+				    const struct shr_object_info *object);
 
 /* What its values are. */
 enum datum_kind column_type(const struct column *column, const struct shr_object_info *object);

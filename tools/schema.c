@@ -9,6 +9,38 @@
 
 /* --- Text and JSON --------------------------------------------------------------- */
 
+/* "0 buy, 1 sell", in lines below the field's name. */
+static void enum_text(const struct shr_field *field)
+{
+	enum { INDENT = 21, WIDTH = 80 };
+	int column = WIDTH;
+
+	for (uint32_t i = 0; i < field->name_count; i++) {
+		const struct shr_enum_name *name = &field->names[i];
+		int last = i + 1 == field->name_count;
+		char number[24];
+		int width;
+
+		snprintf(number, sizeof(number), field->kind == SHR_KIND_U64 ? "%" PRIu64 : "%" PRId64,
+			 name->value);
+		width = (int)strlen(number) + 1 + text_width(name->name) + !last;
+		if (column + 1 + width > WIDTH) {
+			printf("%s%*s", i ? "\n" : "", INDENT, "");
+			column = INDENT;
+		} else {
+			putchar(' ');
+			column++;
+		}
+		printf("%s ", number);
+		text_string(stdout, name->name);
+		if (!last)
+			putchar(',');
+		column += width;
+	}
+	if (field->name_count)
+		putchar('\n');
+}
+
 static void schema_text(const struct style *style, const struct shr_object_info *object)
 {
 	printf("%s%s ", BOLD(style), name_of_kind(object->kind));
@@ -43,7 +75,10 @@ static void schema_text(const struct style *style, const struct shr_object_info 
 			fputs(": ", stdout);
 			text_string(stdout, field->help);
 		}
+		if (field->since)
+			printf(", since version %" PRIu32, field->since);
 		putchar('\n');
+		enum_text(field);
 	}
 }
 
@@ -164,6 +199,73 @@ static void put_comment(const char *string)
 	free(text);
 }
 
+/* A string literal. */
+static void put_literal(const char *string)
+{
+	putchar('"');
+	for (const unsigned char *at = (const unsigned char *)string; *at; at++)
+		if (*at < ' ' || *at > '~' || *at == '"' || *at == '\\' || *at == '?')
+			printf("\\%03o", *at);
+		else
+			putchar(*at);
+	putchar('"');
+}
+
+/* The names of values: an array for each field that has them. */
+static void put_enums(const struct shr_schema *schema)
+{
+	for (uint32_t i = 0; i < schema->field_count; i++) {
+		const struct shr_field *field = &schema->fields[i];
+
+		if (!field->name_count)
+			continue;
+		printf("static const struct shr_enum_name %s_%s_names[] = {\n", schema->name,
+		       field->name);
+		for (uint32_t j = 0; j < field->name_count; j++) {
+			int64_t value = field->names[j].value;
+
+			/* -2^63 has no literal. */
+			if (value == INT64_MIN)
+				fputs("\t{INT64_MIN, ", stdout);
+			else
+				printf("\t{INT64_C(%" PRId64 "), ", value);
+			put_literal(field->names[j].name);
+			puts("},");
+		}
+		puts("};");
+	}
+}
+
+/* Is anything told of it? */
+static int is_noted(const struct shr_field *field)
+{
+	return field->unit || field->help || field->since || field->name_count;
+}
+
+/* Of SHR_SCHEMA: the field, and what is told of it. */
+static void put_row(const struct shr_schema *schema, const struct shr_field *field)
+{
+	int noted = is_noted(field);
+
+	printf(",%s%s", noted ? "\n\t   (" : " ", field->name);
+	if (field->unit) {
+		fputs(", SHR_UNIT(", stdout);
+		put_literal(field->unit);
+		putchar(')');
+	}
+	if (field->help) {
+		fputs(", SHR_HELP(", stdout);
+		put_literal(field->help);
+		putchar(')');
+	}
+	if (field->since)
+		printf(", SHR_SINCE(%" PRIu32 ")", field->since);
+	if (field->name_count)
+		printf(", SHR_ENUM(%s_%s_names)", schema->name, field->name);
+	if (noted)
+		putchar(')');
+}
+
 static void schema_c(const struct shr_schema *schema, uint64_t hash)
 {
 	printf("/* %" PRIu32 " bytes, layout %016" PRIx64 " */\nstruct %s {\n", schema->size, hash,
@@ -174,19 +276,13 @@ static void schema_c(const struct shr_schema *schema, uint64_t hash)
 		printf("\t%s %s", c_type(field->kind), field->name);
 		if (field->count)
 			printf("[%" PRIu32 "]", field->count);
-		putchar(';');
-		if (field->unit || field->help) {
-			fputs(" /* ", stdout);
-			put_comment(field->unit ? field->unit : "");
-			fputs(field->unit && field->help ? ": " : "", stdout);
-			put_comment(field->help ? field->help : "");
-			fputs(" */", stdout);
-		}
-		putchar('\n');
+		puts(";");
 	}
-	printf("};\nSHR_SCHEMA(%s, %" PRIu32, schema->name, schema->version);
+	puts("};");
+	put_enums(schema);
+	printf("SHR_SCHEMA(%s, %" PRIu32, schema->name, schema->version);
 	for (uint32_t i = 0; i < schema->field_count; i++)
-		printf(", %s", schema->fields[i].name);
+		put_row(schema, &schema->fields[i]);
 	puts(");");
 }
 

@@ -102,8 +102,13 @@ static void text_number(FILE *out, double number, int single)
 void text_value(FILE *out, const struct shr_field *field, const void *payload, uint32_t index)
 {
 	struct value value = field_value(field, payload, index);
+	const char *name = value_name(field, &value);
 	char byte;
 
+	if (name) {
+		text_string(out, name);
+		return;
+	}
 	switch (field->kind) {
 	case SHR_KIND_CHAR:
 		byte = (char)value.u;

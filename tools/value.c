@@ -59,6 +59,13 @@ struct value field_value(const struct shr_field *field, const void *payload, uin
 	return value;
 }
 
+const char *value_name(const struct shr_field *field, const struct value *value)
+{
+	/* One of the two is zero, by its kind. */
+	return field->name_count ? shr_field_enum_name(field, (int64_t)((uint64_t)value->i + value->u))
+				 : NULL;
+}
+
 uint32_t fields_in(const struct shr_schema *schema, size_t size)
 {
 	uint32_t n = 0;
@@ -114,6 +121,6 @@ int is_counter(const struct shr_schema *schema, uint32_t number, uint32_t key_fi
 {
 	uint32_t kind = schema->fields[number - 1].kind;
 
-	return number != key_field && (kind == SHR_KIND_I32 || kind == SHR_KIND_U32 ||
+	return number != key_field && !schema->fields[number - 1].name_count && (kind == SHR_KIND_I32 || kind == SHR_KIND_U32 ||
 				       kind == SHR_KIND_I64 || kind == SHR_KIND_U64);
 }

@@ -127,14 +127,18 @@ struct schema {
 	static_assert(alignof(T) <= 8, "shmring: records lie at multiples of 8 bytes");
 	static_assert(has_schema<T>::value,
 		      "shmring: describe T with SHMRING_SCHEMA(T, version, members...) beside it");
-	static const struct shr_schema *get() noexcept
+	static const struct shr_schema *get(const struct shr_schema * = nullptr) noexcept
 	{
 		return shmring_describe(static_cast<const T *>(nullptr)).schema;
 	}
 };
 template <>
 struct schema<void> {
-	static const struct shr_schema *get() noexcept { return nullptr; }
+	/* Or one that is made at run time. */
+	static const struct shr_schema *get(const struct shr_schema *made = nullptr) noexcept
+	{
+		return made;
+	}
 };
 } /* namespace detail */
 
@@ -465,6 +469,11 @@ private:
 #endif
 };
 
+inline int builder_close(struct shr_schema_builder *builder) noexcept
+{
+	shr_schema_builder_free(builder);
+	return 0;
+}
 inline int map_close(struct shr_map *map) noexcept
 {
 	shr_map_close(map);
@@ -486,6 +495,55 @@ public:
 	void *data() const noexcept { return shr_map_address(c_); }
 	size_t size() const noexcept { return shr_map_size(c_); }
 	bool created() const noexcept { return shr_map_created(c_) != 0; }
+};
+
+/*
+ * A schema made at run time, for the ring_options of a ring<>, or to attach to one. A
+ * mistake is told by end(): b.member("id", SHR_KIND_U64).unit("s").end()
+ */
+class schema_builder : public detail::handle<struct shr_schema_builder, detail::builder_close>
+{
+public:
+	schema_builder() noexcept = default;
+	schema_builder(name of, uint32_t version, on_error e SHMRING_THROWS_)
+	{
+		e(shr_schema_builder_new(&c_, of.c_str(), version));
+	}
+	/* @count: elements of an array; 0: none. */
+	schema_builder &member(name of, uint32_t kind, uint32_t count = 0) noexcept
+	{
+		shr_schema_builder_member(c_, of.c_str(), kind, count);
+		return *this;
+	}
+	/* Of the member before. */
+	schema_builder &unit(const char *text) noexcept
+	{
+		shr_schema_builder_unit(c_, text);
+		return *this;
+	}
+	schema_builder &help(const char *text) noexcept
+	{
+		shr_schema_builder_help(c_, text);
+		return *this;
+	}
+	schema_builder &since(uint32_t version) noexcept
+	{
+		shr_schema_builder_since(c_, version);
+		return *this;
+	}
+	schema_builder &enum_name(int64_t value, const char *text) noexcept
+	{
+		shr_schema_builder_enum_name(c_, value, text);
+		return *this;
+	}
+	/* It lives as long as this. */
+	const struct shr_schema *end(on_error e SHMRING_THROWS_)
+	{
+		const struct shr_schema *schema = nullptr;
+
+		e(shr_schema_builder_end(c_, &schema));
+		return schema;
+	}
 };
 
 /* Several objects in one piece of memory, and its members. */
@@ -584,8 +642,8 @@ public:
 	ring() noexcept = default;
 
 	/*
-	 * "+<" attaches, "+>" creates if it is absent: shr_ring_open(). The schema is T's, and
-	 * without options the ring is a stream of one cursor.
+	 * "+<" attaches, "+>" creates if it is absent: shr_ring_open(). The schema is T's, of
+	 * ring<> that in the options, if there is one. Without options the ring is a stream of one cursor.
 	 */
 	ring(name of, const char *mode, on_error e SHMRING_THROWS_)
 	    : ring(of, mode, ring_options(), e)
@@ -600,7 +658,7 @@ public:
 	{
 		ring_options typed(options);
 
-		typed.schema = detail::schema<T>::get();
+		typed.schema = detail::schema<T>::get(options.schema);
 		e(shr_ring_open(&this->c_, of.c_str(), mode, &typed, &of_segment));
 	}
 	/* One of several objects of a segment. */
@@ -608,13 +666,20 @@ public:
 	{
 		e(shr_ring_attach(&this->c_, in.get(), object.c_str(), detail::schema<T>::get()));
 	}
+	/* A ring<> whose records have a schema that was made at run time. */
+	template <class Untyped = T,
+		  class = typename std::enable_if<std::is_void<Untyped>::value>::type>
+	ring(segment &in, name object, const struct shr_schema *schema, on_error e SHMRING_THROWS_)
+	{
+		e(shr_ring_attach(&this->c_, in.get(), object.c_str(), schema));
+	}
 	static struct shr_object describe(name object, const ring_options &options,
 					  on_error e SHMRING_THROWS_)
 	{
 		struct shr_object made = {};
 		ring_options typed(options);
 
-		typed.schema = detail::schema<T>::get();
+		typed.schema = detail::schema<T>::get(options.schema);
 		e(shr_ring_describe(&made, object.c_str(), &typed));
 		return made;
 	}

@@ -82,11 +82,12 @@ static const struct field of_member[] = {
 static const struct field of_schema[] = {
 	OF(shm_schema, size),   OF(shm_schema, record_size), OF(shm_schema, version),
 	OF(shm_schema, fields), OF(shm_schema, strings),     OF(shm_schema, name),
-	OF(shm_schema, hash),
+	OF(shm_schema, hash),	OF(shm_schema, enum_names),
 };
 static const struct field of_field[] = {
 	OF(shm_field, name), OF(shm_field, offset), OF(shm_field, count),
 	OF(shm_field, kind), OF(shm_field, unit),   OF(shm_field, help),
+	OF(shm_field, enum_name), OF(shm_field, enum_names), OF(shm_field, since),
 };
 static const struct field of_mutex[] = {
 	OF(shm_mutex, word),   OF(shm_mutex, thread),     OF(shm_mutex, event),

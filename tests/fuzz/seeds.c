@@ -296,23 +296,9 @@ struct stats {
 	uint32_t sizes[3];
 };
 
-#define FIELD(member, count, kind, unit, help)                                                     \
-	{                                                                                          \
-#member, (uint32_t)offsetof(struct stats, member), count, kind, 0, unit, help      \
-	}
-static const struct shr_field stats_fields[] = {
-	FIELD(key, 8, SHR_KIND_CHAR, NULL, NULL),
-	FIELD(hits, 0, SHR_KIND_U64, "ns", "a\nb \033[2J"),
-	FIELD(level, 0, SHR_KIND_I32, "bytes", "\xff"),
-	FIELD(sizes, 3, SHR_KIND_U32, NULL, NULL),
-};
-static const struct shr_schema stats_schema = {.struct_size = sizeof(stats_schema),
-					       .field_size = sizeof(stats_fields[0]),
-					       .name = "sta\"ts",
-					       .version = 1,
-					       .size = sizeof(struct stats),
-					       .field_count = 4,
-					       .fields = stats_fields};
+static const struct shr_enum_name hits_names[] = {{0, "none"}, {-1, "a,\"b\"\033[2J\xff"}};
+SHR_SCHEMA(stats, 1, key, (hits, SHR_UNIT("ns"), SHR_HELP("a\nb \033[2J"), SHR_ENUM(hits_names)),
+	   (level, SHR_UNIT("bytes\xff"), SHR_SINCE(2)), sizes);
 
 static struct shr_table *table_of(struct shr_segment *segment, const char *object,
 				  const struct shr_schema *schema)
@@ -346,7 +332,7 @@ static void make_tables(void)
 	struct shr_table_options stat = {.struct_size = sizeof(stat),
 					 .mode = SHR_TABLE_COUNTERS,
 					 .slots = 4,
-					 .schema = &stats_schema,
+					 .schema = SHR_SCHEMA_OF(stats),
 					 .key = "key"};
 	struct service one = {.load = 0.5};
 	struct stats counted = {.level = -3};
@@ -369,7 +355,7 @@ static void make_tables(void)
 	for (int i = 0; i < 3; i++)
 		MUST(shr_table_insert(table, &one, sizeof(one), NULL));
 	MUST(shr_table_close(table));
-	table = table_of(segment, "sta\x1bts", &stats_schema);
+	table = table_of(segment, "sta\x1bts", SHR_SCHEMA_OF(stats));
 	for (int i = 0; i < 2; i++) {
 		counted.key[0] = (char)('a' + i);
 		counted.hits = UINT64_MAX - (uint64_t)i;

@@ -10,7 +10,9 @@ struct event {
 	uint32_t speed;
 	char what[16];
 };
-SHR_SCHEMA(event, 1, step, height, speed, what);
+SHR_SCHEMA(event, 1, step,
+	   (height, SHR_UNIT("m")),
+	   (speed, SHR_UNIT("m/s")), what);
 #include <stdint.h>
 
 #include <shmring/schema.h>
@@ -52,9 +54,13 @@ SHR_SCHEMA(service, 1, name, beats, load, attaches, member, pid, state);
 /* 40 bytes, layout bcb282dcded1c01c */
 struct statistics {
 	char service[16];
-	uint64_t requests; /* requests: answered, well or not */
-	uint64_t bytes; /* bytes: sent to clients */
-	uint32_t errors; /* requests: answered with an error */
-	uint32_t workers; /* times: a worker began */
+	uint64_t requests;
+	uint64_t bytes;
+	uint32_t errors;
+	uint32_t workers;
 };
-SHR_SCHEMA(statistics, 1, service, requests, bytes, errors, workers);
+SHR_SCHEMA(statistics, 1, service,
+	   (requests, SHR_UNIT("requests"), SHR_HELP("answered, well or not")),
+	   (bytes, SHR_UNIT("bytes"), SHR_HELP("sent to clients")),
+	   (errors, SHR_UNIT("requests"), SHR_HELP("answered with an error")),
+	   (workers, SHR_UNIT("times"), SHR_HELP("a worker began")));
