@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <string.h>
 
 #include <shmring/shmring.h>
 
 #include "fixture.h"
+#include "reseal.h"
 
 enum side { BUY, SELL };
 struct order {
@@ -330,6 +332,93 @@ START_TEST(all_values_that_a_kind_has_may_have_names)
 }
 END_TEST
 
+/* --- Damage, whose checksum is right ------------------------------------------- */
+
+/* The schema in an image of a segment of "noted"; its parts. */
+struct stored {
+	struct shm_schema *schema;
+	struct shm_field *fields;
+	char *strings;
+	struct shm_enum_name *names;
+};
+
+static void damage(const struct stored *is, int which)
+{
+	switch (which) {
+	case 0:
+		is->schema->enum_names = SHR_ENUM_NAMES_MAX + 1;
+		break;
+	case 1: /* its fifth name is beyond the names */
+		is->schema->enum_names = 4;
+		break;
+	case 2:
+		is->fields[3].enum_name = 3;
+		break;
+	case 3:
+		is->fields[3].enum_name = UINT32_MAX;
+		break;
+	case 4:
+		is->fields[3].enum_names = 6;
+		break;
+	case 5:
+		is->fields[3].enum_names = UINT32_MAX;
+		break;
+	case 6:
+		is->names[0].name = is->schema->strings;
+		break;
+	case 7:
+		is->names[4].name = UINT32_MAX;
+		break;
+	case 8: /* no name: the end of the one before */
+		is->names[1].name--;
+		break;
+	case 9:
+		is->strings[is->names[1].name] = '7';
+		break;
+	case 10:
+		is->names[1].name = is->names[0].name;
+		break;
+	case 11:
+		is->names[0].value = 32768;
+		break;
+	case 12: /* of a double */
+		is->fields[1].enum_names = 1;
+		break;
+	default:
+		is->schema->strings = SHR_SCHEMA_TEXT_MAX + 1;
+	}
+}
+#define DAMAGES 14
+
+START_TEST(damaged_names_are_refused)
+{
+	static _Alignas(8) char image[65536];
+	const struct shm_header *header = (const void *)image;
+	struct shr_segment *segment = NULL;
+	struct stored is;
+	ssize_t size;
+	int fd;
+
+	MUST(make(SHR_SCHEMA_OF(noted)));
+	fd = open(path, O_RDWR);
+	size = read(fd, image, sizeof(image));
+	ck_assert_int_gt(size, 8192);
+	ck_assert_uint_le(header->schema_offset + header->schema_size, (uint64_t)size);
+	is.schema = (struct shm_schema *)(image + header->schema_offset);
+	is.fields = (struct shm_field *)(is.schema + 1);
+	is.strings = (char *)(is.fields + 5);
+	is.names = (struct shm_enum_name *)(is.strings + ((is.schema->strings + 7) & ~7u));
+	ck_assert_uint_eq(is.schema->enum_names, 5);
+	ck_assert_str_eq(is.strings + is.names[1].name, "buy");
+	damage(&is, _i);
+	reseal_image(image, (size_t)size);
+	ck_assert_int_eq(pwrite(fd, image, (size_t)size, 0), size);
+	close(fd);
+	ck_assert_int_eq(shr_segment_attach(&segment, name, NULL), -EBADMSG);
+	ck_assert_ptr_nonnull(strstr(shr_last_error(), "schema"));
+}
+END_TEST
+
 /* What cannot be read again is not written. */
 START_TEST(texts_have_a_bound)
 {
@@ -600,6 +689,7 @@ int main(void)
 	tcase_add_test(tc, a_segment_keeps_the_notes);
 	tcase_add_loop_test(tc, names_that_cannot_be_are_refused, 0, REFUSED);
 	tcase_add_test(tc, all_values_that_a_kind_has_may_have_names);
+	tcase_add_loop_test(tc, damaged_names_are_refused, 0, DAMAGES);
 	tcase_add_test(tc, texts_have_a_bound);
 	tcase_add_test(tc, schemas_of_all_objects_have_a_bound);
 	suite_add_tcase(suite, tc);
