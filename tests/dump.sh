@@ -89,7 +89,7 @@ ring plain: untyped
 bytes blob: untyped'
 is "info: members and rings" \
 	"$(dump info "$name" | sed -E '1s/epoch .*/epoch E/; s/pid [0-9]+/pid P/; s/[0-9-]{10} [0-9:]{8}/T/')" \
-"$name: 40960 bytes (40 KiB), format 0.1, epoch E
+"$name: 40960 bytes (40 KiB), format 0.2, epoch E
 made T by pid P; current
 alive or dead: by locks on the segment itself
 members: 1 of 3 slots; died without detaching: 0
@@ -244,7 +244,7 @@ cp "/dev/shm$name" "$dir/other"
 printf '\377' | dd of="$dir/other" bs=1 seek=12 conv=notrunc 2>/dev/null
 is "another format" "$(status info "file:$dir/other"; cat "$dir/err")" \
 	"5
-shmring-dump: file:$dir/other: made by format 255.1, this library reads 0.x"
+shmring-dump: file:$dir/other: made by format 255.2, this library reads 0.x"
 ./shmring-dump records "$name" >/dev/full 2>"$dir/err"
 is "a full disk" "$?" 1
 bad=
