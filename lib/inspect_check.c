@@ -376,16 +376,6 @@ static int check_slot(struct check *check, const struct table_geometry *is, uint
 	return 0;
 }
 
-/* From @slot on the first of which something is not in a hole: the others are free. */
-static uint64_t next_slot(const struct check *check, const struct table_geometry *is,
-			  uint64_t slots, uint64_t slot)
-{
-	uint64_t data = inspect_next_data(check->inspect->object.fd, slots + slot * is->slot_size);
-	uint64_t next = data > slots ? (data - slots) / is->slot_size : 0;
-
-	return next > slot ? next : slot;
-}
-
 static int check_table(struct check *check)
 {
 	struct table_geometry is;
@@ -408,7 +398,7 @@ static int check_table(struct check *check)
 		struct shm_slot seen;
 
 		if (slot % HOLE_EACH == 0)
-			slot = next_slot(check, &is, slots, slot);
+			slot = table_next_slot(check->inspect, check->entry, &is, slot);
 		if (slot >= is.slots)
 			break;
 		at = slots + slot * is.slot_size;

@@ -164,6 +164,13 @@ int table_key_find(const struct table_view *view, const struct table_key *key, u
 /* table_counters.c: make table->widths from the schema. */
 int table_counters_attach(struct shr_table *table, const struct shr_schema *schema);
 
+/*
+ * table_inspect.c: from @slot on the first of which something is not in a hole of the file:
+ * the others were never used. It may be beyond the last.
+ */
+uint64_t table_next_slot(const struct shr_inspect *inspect, const struct shm_object *entry,
+			 const struct table_geometry *is, uint64_t slot);
+
 /* table.c, for kinds.c and table_inspect.c. */
 int table_entry_check(const struct shm_object *entry);
 /* 0, or -EINVAL: impossible. */

@@ -8,6 +8,7 @@
 #include "table.h"
 
 #define SLOTS_LOOK 16384 /* bytes that are read at once */
+#define LOCKS_LOOK 4     /* slots that are looked at first: the next one may be near */
 
 /* Geometry of object @index: its entry, or NULL and *@err. */
 static const struct shm_object *table_of(const struct shr_inspect *inspect, uint32_t index,
@@ -206,4 +207,104 @@ int shr_inspect_slot(const struct shr_inspect *inspect, uint32_t index, uint32_t
 	if (info)
 		*info = table_info(&view, slot.generation, slot.sequence);
 	return 0;
+}
+
+/* --- Locks of slots ------------------------------------------------------------ */
+
+uint64_t table_next_slot(const struct shr_inspect *inspect, const struct shm_object *entry,
+			 const struct table_geometry *is, uint64_t slot)
+{
+	const uint64_t slots = entry->offset + is->slots_at;
+	uint64_t data = inspect_next_data(inspect->object.fd, slots + slot * is->slot_size);
+	uint64_t next = data > slots ? (data - slots) / is->slot_size : 0;
+
+	return next > slot ? next : slot;
+}
+
+/* A word that is not 0 is of one that is held, or was by one that died, or is spoilt. */
+static int is_to_see(const struct table_geometry *is, const struct shm_slot *slot)
+{
+	return atomic_load_explicit(&slot->lock.word, memory_order_relaxed) ||
+	       (is->mode == SHR_TABLE_IN_PLACE && slot->generation & slot->sequence & 1);
+}
+
+/* Of @count slots from byte @at on, how many there are before the first that is to see. */
+static int count_quiet(const struct shr_inspect *inspect, const struct table_geometry *is,
+		       uint64_t at, uint32_t count, uint32_t *quiet)
+{
+	char look[SLOTS_LOOK];
+	int err = read_look(inspect, at, is->slot_size, count, look);
+
+	for (*quiet = 0; !err && *quiet < count; ++*quiet) {
+		struct shm_slot slot;
+
+		memcpy(&slot, look + *quiet * is->slot_size, sizeof(slot));
+		if (is_to_see(is, &slot))
+			break;
+	}
+	return err;
+}
+
+/* From *@slot on the first that seems to be to see: 1, or 0 none, or -errno of that slot. */
+static int seek_lock(const struct shr_inspect *inspect, const struct shm_object *entry,
+		     const struct table_geometry *is, uint64_t *slot)
+{
+	const uint64_t slots = entry->offset + is->slots_at;
+	const uint64_t most = is->slot_size < SLOTS_LOOK ? SLOTS_LOOK / is->slot_size : 1;
+	uint64_t some = LOCKS_LOOK;
+
+	while (*slot < is->slots) {
+		uint32_t quiet;
+		int err;
+
+		/* Where the file ends early there is no data, too: the last one is looked at. */
+		*slot = table_next_slot(inspect, entry, is, *slot);
+		*slot = *slot < is->slots ? *slot : is->slots - 1;
+		some = some < most ? some : most;
+		some = some < is->slots - *slot ? some : is->slots - *slot;
+		err = count_quiet(inspect, is, slots + *slot * is->slot_size, (uint32_t)some,
+				  &quiet);
+		if (err && some == 1)
+			return err;
+		*slot += quiet;
+		if (!err && quiet < some)
+			return 1;
+		some = err ? 1 : 2 * some;
+	}
+	return 0;
+}
+
+int shr_inspect_next_lock(const struct shr_inspect *inspect, uint32_t index, uint32_t *number,
+			  struct shr_slot_info *info, struct shr_mutex_info *lock)
+{
+	struct table_view view = {0};
+	const struct shm_object *entry;
+	struct shr_mutex_info seen;
+	struct shm_slot slot;
+	uint64_t at;
+	int err;
+
+	entry = table_of(inspect, index, &view.is, &err);
+	if (!entry)
+		return err;
+	for (at = *number; (err = seek_lock(inspect, entry, &view.is, &at)) > 0; at++) {
+		/* It may be gone again, and half of it may be of another time. */
+		err = slot_now(inspect, entry->offset + view.is.slots_at + at * view.is.slot_size,
+			       &slot);
+		if (!err && !is_to_see(&view.is, &slot))
+			continue;
+		if (!err)
+			err = mutex_view(&seen, &slot.lock, inspect->layout.header.members);
+		*number = (uint32_t)at;
+		if (err)
+			return err;
+		if (info)
+			*info = table_info(&view, slot.generation, slot.sequence);
+		if (lock)
+			*lock = seen;
+		return 1;
+	}
+	if (err)
+		*number = (uint32_t)at;
+	return err;
 }

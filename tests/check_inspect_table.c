@@ -174,6 +174,158 @@ START_TEST(the_lock_of_a_table_tells_its_owner)
 }
 END_TEST
 
+/* --- Locks of slots ------------------------------------------------------------ */
+
+/* System calls of this process that read. */
+static unsigned long long reads_so_far(void)
+{
+	FILE *io = fopen("/proc/self/io", "r");
+	unsigned long long reads = 0;
+	char line[80];
+
+	while (io && fgets(line, sizeof(line), io))
+		if (sscanf(line, "syscr: %llu", &reads) == 1)
+			break;
+	if (io)
+		fclose(io);
+	ck_assert_msg(reads, "/proc/self/io does not tell");
+	return reads;
+}
+
+/* Where slot @slot is in the file. */
+static uint64_t slot_at(struct shr_inspect *inspect, uint32_t slot)
+{
+	struct shr_object_info object;
+	struct shr_table_status status;
+
+	MUST(shr_inspect_object(inspect, 0, &object));
+	MUST(shr_inspect_table(inspect, 0, &status));
+	return object.offset + object.size - (uint64_t)(status.slots - slot) *
+						     ((object.size - FORMAT_TABLE_INDEX) / status.slots);
+}
+
+/* What is told of each slot, one by one, is told of those that are to see, and of no other. */
+static uint32_t compare_locks(struct shr_inspect *inspect, uint32_t slots, int in_place)
+{
+	uint32_t number = 0, found = 0;
+
+	for (uint32_t slot = 0; slot < slots; slot++) {
+		struct shr_mutex_info lock, next_lock;
+		struct shr_slot_info info, next_info;
+		int err = shr_inspect_slot(inspect, 0, slot, NULL, 0, &info, &lock);
+
+		ck_assert(!err || err == -EBADMSG);
+		if (!err && lock.state == SHR_MUTEX_FREE && !lock.deaths &&
+		    !(in_place && info.generation & info.sequence & 1))
+			continue;
+		ck_assert_int_eq(shr_inspect_next_lock(inspect, 0, &number, &next_info, &next_lock),
+				 err ? err : 1);
+		ck_assert_uint_eq(number, slot);
+		if (!err) {
+			ck_assert_mem_eq(&next_info, &info, sizeof(info));
+			ck_assert_mem_eq(&next_lock, &lock, sizeof(lock));
+		}
+		number++;
+		found++;
+	}
+	ck_assert_int_eq(shr_inspect_next_lock(inspect, 0, &number, NULL, NULL), 0);
+	return found;
+}
+
+/* Slots of 256 bytes, of which many are read at once, and of 128 KiB. */
+START_TEST(the_next_lock_is_the_next_that_is_to_see)
+{
+	const uint32_t slots = _i & 1 ? 9 : 3000;
+	const int in_place = _i >= 2;
+	struct shr_table_options options = {.struct_size = sizeof(options),
+					    .mode = in_place ? SHR_TABLE_IN_PLACE : SHR_TABLE_ATOMIC,
+					    .slots = slots,
+					    .record_size = _i & 1 ? 65536 : 64};
+	static const uint32_t words[] = {1, MUTEX_DIRTY, MUTEX_LOST, MUTEX_ONE_DEATH, 1 | MUTEX_DIRTY,
+					 MUTEX_RESERVED};
+	struct shr_table *table = NULL;
+	struct shr_inspect *inspect;
+	uint32_t number = 0;
+	uint64_t odd = 1;
+
+	MUST(shr_table_open(&table, name, "+>", &options, NULL));
+	MUST(shr_table_insert(table, "a", 1, &number));
+	inspect = inspect_open();
+	number = 0;
+	ck_assert_uint_eq(compare_locks(inspect, slots, in_place), 0);
+	poke(slot_at(inspect, slots - 1), &words[0], 4);
+	ck_assert_uint_eq(compare_locks(inspect, slots, in_place), 1);
+	for (uint32_t i = 0; i < slots / 3; i++) {
+		uint32_t slot = (uint32_t)(mix(i) % slots);
+
+		poke(slot_at(inspect, slot), &words[i % 6], 4);
+		poke(slot_at(inspect, (uint32_t)(mix(~i) % slots)) +
+			     offsetof(struct shm_slot, sequence),
+		     &odd, 8);
+		poke(slot_at(inspect, (uint32_t)(mix(~i) % slots)) +
+			     offsetof(struct shm_slot, generation),
+		     &odd, 8);
+	}
+	ck_assert_uint_ge(compare_locks(inspect, slots, in_place), slots / 6);
+	number = slots;
+	ck_assert_int_eq(shr_inspect_next_lock(inspect, 0, &number, NULL, NULL), 0);
+	number = UINT32_MAX;
+	ck_assert_int_eq(shr_inspect_next_lock(inspect, 0, &number, NULL, NULL), 0);
+	ck_assert_int_eq(shr_inspect_next_lock(inspect, 1, &number, NULL, NULL), -ENOENT);
+	shr_inspect_close(inspect);
+	MUST(shr_table_close(table));
+}
+END_TEST
+
+/* 2^16 slots: all of them written to, and then nearly all in a hole. */
+START_TEST(locks_of_many_slots_take_few_system_calls)
+{
+	const uint32_t slots = 1u << 16, wanted = 54321, held = 1;
+	struct shr_table_options options = {
+		.struct_size = sizeof(options), .slots = slots, .record_size = 24};
+	struct shr_table *table = NULL;
+	struct shr_inspect *inspect;
+	unsigned long long before;
+	uint32_t number = 0;
+	int fd;
+
+	MUST(shr_table_open(&table, name, "+>", &options, NULL));
+	for (uint32_t i = 0; i < slots; i++)
+		MUST(shr_table_insert(table, "a", 1, NULL));
+	inspect = inspect_open();
+	poke(slot_at(inspect, wanted), &held, sizeof(held));
+	before = reads_so_far();
+	ck_assert_int_eq(shr_inspect_next_lock(inspect, 0, &number, NULL, NULL), 1);
+	ck_assert_uint_eq(number++, wanted);
+	ck_assert_int_eq(shr_inspect_next_lock(inspect, 0, &number, NULL, NULL), 0);
+	ck_assert_uint_lt(reads_so_far() - before, slots / 32);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	for (int behind = 0; behind < 2; behind++) {
+		uint64_t from = slot_at(inspect, behind ? wanted + 64 : 0);
+		uint64_t to = slot_at(inspect, behind ? slots : wanted - 64);
+
+		ck_assert_int_eq(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+					   (off_t)from, (off_t)(to - from)),
+				 0);
+	}
+	close(fd);
+	before = reads_so_far();
+	number = 0;
+	ck_assert_int_eq(shr_inspect_next_lock(inspect, 0, &number, NULL, NULL), 1);
+	ck_assert_uint_eq(number++, wanted);
+	ck_assert_int_eq(shr_inspect_next_lock(inspect, 0, &number, NULL, NULL), 0);
+	ck_assert_uint_lt(reads_so_far() - before, 40);
+	MUST(shr_table_close(table));
+	ck_assert_int_eq(truncate(path, (off_t)slot_at(inspect, wanted + 2) + 1), 0);
+	number = wanted + 1;
+	ck_assert_int_eq(shr_inspect_next_lock(inspect, 0, &number, NULL, NULL), -ENODATA);
+	ck_assert_uint_gt(number, wanted + 1);
+	number = wanted + 100; /* no hole, but behind the end */
+	ck_assert_int_eq(shr_inspect_next_lock(inspect, 0, &number, NULL, NULL), -ENODATA);
+	shr_inspect_close(inspect);
+}
+END_TEST
+
 static uint64_t counter_of(struct shr_inspect *inspect, const char *counter)
 {
 	const struct shr_schema *schema = shr_inspect_counters(inspect, SHR_COUNTERS_TABLE);
@@ -277,6 +429,7 @@ static int look_at_all(void)
 	ck_assert_int_ge(shr_inspect_check(inspect, no_more, &found), -ENOMEM);
 	ck_assert_int_le(found, 20);
 	if (!shr_inspect_object(inspect, 0, &object) && object.kind == SHR_OBJECT_TABLE) {
+		uint32_t next = 0;
 		uint64_t value;
 
 		MUST(shr_inspect_table(inspect, 0, &status));
@@ -291,6 +444,8 @@ static int look_at_all(void)
 
 			seen = err ? seen : 2;
 			shr_inspect_slot(inspect, 0, i, NULL, 0, infos, &lock);
+			shr_inspect_next_lock(inspect, 0, &next, infos, &lock);
+			next++;
 			shr_inspect_counter(inspect, SHR_COUNTERS_TABLE, 0, 0, i, &value);
 		}
 	}
@@ -358,6 +513,8 @@ int main(void)
 	tcase_add_loop_test(tc, the_numbers_of_all_slots_are_what_a_member_sees, 0, 2);
 	tcase_add_loop_test(tc, a_slot_that_changes_all_the_time_has_numbers, 0, 2);
 	tcase_add_test(tc, the_lock_of_a_table_tells_its_owner);
+	tcase_add_loop_test(tc, the_next_lock_is_the_next_that_is_to_see, 0, 4);
+	tcase_add_test(tc, locks_of_many_slots_take_few_system_calls);
 	tcase_add_test(tc, the_counters_of_a_table_are_described);
 	tcase_add_test(tc, an_index_that_leads_nowhere_is_told_in_bounded_time);
 	tcase_add_loop_test(tc, no_damaged_table_is_more_than_an_error, 0, 3);

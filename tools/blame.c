@@ -174,6 +174,18 @@ struct all_held {
 	size_t count, room;
 };
 
+/* @held by what was seen of it. 1: it is held or torn. */
+static int held_view(struct held *held, uint32_t mode, const struct shr_slot_info *slot,
+		     const struct shr_mutex_info *lock)
+{
+	held->acquired = lock->acquired;
+	held->owner = lock->owner;
+	held->last_dead = lock->last_dead;
+	held->waiters = lock->waiters;
+	return lock->owner ||
+	       (mode == SHR_TABLE_IN_PLACE && slot->generation & slot->sequence & 1);
+}
+
 /* 1: it is held or torn; 0, or -errno. */
 static int held_now(const struct shr_inspect *inspect, uint32_t mode, struct held *held)
 {
@@ -183,13 +195,7 @@ static int held_now(const struct shr_inspect *inspect, uint32_t mode, struct hel
 					  : shr_inspect_slot(inspect, held->object, held->slot,
 							     NULL, 0, &slot, &lock);
 
-	if (err)
-		return err;
-	held->acquired = lock.acquired;
-	held->owner = lock.owner;
-	held->last_dead = lock.last_dead;
-	held->waiters = lock.waiters;
-	return lock.owner || (mode == SHR_TABLE_IN_PLACE && slot.generation & slot.sequence & 1);
+	return err ? err : held_view(held, mode, &slot, &lock);
 }
 
 static int held_add(struct all_held *all, const struct held *one)
@@ -212,19 +218,28 @@ static int look_at_table(const struct shr_inspect *inspect, uint32_t index, stru
 {
 	struct shr_table_status table;
 	struct held held = {.object = index, .slot = THE_TABLE};
-	int result = shr_inspect_table(inspect, index, &table);
+	struct shr_mutex_info lock;
+	struct shr_slot_info slot;
+	int result = shr_inspect_table(inspect, index, &table), err, found;
 
 	if (result)
 		return result;
-	for (uint64_t i = 0; i <= table.slots; i++) {
-		int err = held_now(inspect, table.mode, &held);
-
+	err = held_now(inspect, table.mode, &held);
+	if (err > 0)
+		err = held_add(all, &held);
+	if (err && err != -EBADMSG)
+		return err;
+	result = err;
+	for (held.slot = 0; held.slot < table.slots; held.slot++) {
+		found = shr_inspect_next_lock(inspect, index, &held.slot, &slot, &lock);
+		if (!found)
+			break;
+		err = found < 0 ? found : held_view(&held, table.mode, &slot, &lock);
 		if (err > 0)
 			err = held_add(all, &held);
 		if (err && err != -EBADMSG)
 			return err;
 		result = err ? err : result;
-		held.slot = (uint32_t)i;
 	}
 	return result;
 }

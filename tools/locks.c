@@ -168,27 +168,31 @@ struct listing {
 	struct total total;
 };
 
-static int get_lock(const struct listing *listing, uint32_t index, uint32_t mode, struct lock *lock)
+/* A lock: 0, or -errno. Of slots the next that is to see, or the end at @count. */
+static int get_lock(const struct listing *listing, uint32_t index, uint32_t mode, struct lock *lock,
+		    uint32_t count)
 {
 	const struct shr_inspect *inspect = listing->inspect;
 	struct shr_member_info member;
 	struct shr_slot_info slot;
-	int err;
+	int found;
 
 	lock->torn = 0;
 	if (lock->kind == LOCK_MUTEX)
 		return shr_inspect_mutex(inspect, index, lock->number, &lock->info);
 	if (lock->kind == LOCK_INDEX)
 		return shr_inspect_table_lock(inspect, index, &lock->info);
-	err = shr_inspect_slot(inspect, index, lock->number, NULL, 0, &slot, &lock->info);
-	if (!err && mode == SHR_TABLE_IN_PLACE && slot.generation & slot.sequence & 1)
+	found = shr_inspect_next_lock(inspect, index, &lock->number, &slot, &lock->info);
+	if (!found)
+		lock->number = count;
+	if (found > 0 && mode == SHR_TABLE_IN_PLACE && slot.generation & slot.sequence & 1)
 		lock->torn = !lock->info.owner ||
 			     (!shr_inspect_member(inspect, lock->info.owner, &member) &&
 			      member.state == SHR_MEMBER_DEAD);
-	return err;
+	return found < 0 ? found : 0;
 }
 
-/* @lock and the @count - 1 after it; @mode: of a table. The exit status. */
+/* @lock and those after it, up to @count; @mode: of a table. The exit status. */
 static int locks_some(struct listing *listing, uint32_t index, uint32_t mode, struct lock lock,
 		      uint32_t count, uint64_t *shown)
 {
@@ -196,7 +200,9 @@ static int locks_some(struct listing *listing, uint32_t index, uint32_t mode, st
 	int result = 0, err = 0;
 
 	for (; lock.number < count && (!err || err == -EBADMSG); lock.number++) {
-		err = get_lock(listing, index, mode, &lock);
+		err = get_lock(listing, index, mode, &lock, count);
+		if (lock.number == count)
+			break;
 		if (err) {
 			snprintf(which, sizeof(which), "%s: %s[%" PRIu32 "]", listing->name,
 				 lock.object, lock.number);

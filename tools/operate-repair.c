@@ -187,8 +187,8 @@ static int survey_table(struct survey *survey, const struct shr_inspect *inspect
 		return err;
 	add(survey, lock.owner, HOLD_TABLE, "an insert or a remove in %s", object->name);
 	for (uint32_t i = 0; i < object->count; i++) {
-		err = shr_inspect_slot(inspect, index, i, NULL, 0, NULL, &lock);
-		if (err && err != -ENOENT)
+		err = shr_inspect_next_lock(inspect, index, &i, NULL, &lock);
+		if (err <= 0)
 			return err;
 		add(survey, lock.owner, HOLD_SLOT, "an update of %s[%" PRIu32 "]", object->name, i);
 	}

@@ -218,6 +218,22 @@ SHR_API int shr_inspect_slot(const struct shr_inspect *inspect, uint32_t index, 
 			     void *buffer, size_t size, struct shr_slot_info *info,
 			     struct shr_mutex_info *lock);
 
+/*
+ * The next slot from *@number on, of the table that is object @index, that somebody may have
+ * to see to: its lock is held, or an owner of it has died, or (in place) its record is torn
+ * or being changed. *@number is it, and *@info and *@lock (may be NULL) are as
+ * shr_inspect_slot() has them. Many slots are looked at with few system calls, and none of
+ * those that lie in a hole of the file.
+ *
+ * Progress: never waits.
+ * Returns:  1, or 0 there is no more, or as shr_inspect_table(), or of slot *@number:
+ *           -EBADMSG its lock is spoilt, -ENODATA
+ * Since:    0.1
+ */
+SHR_API int shr_inspect_next_lock(const struct shr_inspect *inspect, uint32_t index,
+				  uint32_t *number, struct shr_slot_info *info,
+				  struct shr_mutex_info *lock);
+
 /* What has counters. */
 #define SHR_COUNTERS_RING 0
 #define SHR_COUNTERS_CURSOR 1
