@@ -66,6 +66,26 @@ int inspect_read_position(const struct shr_inspect *inspect, uint64_t *value, ui
 	return read_settled(inspect, value, offset, 1);
 }
 
+int inspect_did(struct inspect_work *work, uint64_t bytes)
+{
+	const struct shr_inspect *inspect = work->inspect;
+	const uint64_t left = work->total - work->done;
+
+	work->done += bytes < left ? bytes : left;
+	if (!inspect->progress ||
+	    !inspect->progress(work->done, work->total, inspect->progress_argument))
+		return 0;
+	return shr_fail(ECANCELED, "the caller has ended it");
+}
+
+void shr_inspect_on_progress(struct shr_inspect *inspect,
+			     int (*progress)(uint64_t done, uint64_t total, void *argument),
+			     void *argument)
+{
+	inspect->progress = progress;
+	inspect->progress_argument = argument;
+}
+
 const struct shm_object *inspect_entry(const struct shr_inspect *inspect, uint32_t index)
 {
 	if (index >= inspect->layout.header.objects) {

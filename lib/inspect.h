@@ -12,7 +12,18 @@ struct shr_inspect {
 	int life;	      /* of the file with the bytes of life; -1: there is none */
 	int image;	      /* no segment, but a copy of one */
 	struct layout layout;
+	int (*progress)(uint64_t done, uint64_t total, void *argument); /* or NULL */
+	void *progress_argument;
 };
+
+/* Long work, and how many bytes of it are done. */
+struct inspect_work {
+	const struct shr_inspect *inspect;
+	uint64_t done, total;
+};
+
+/* So many more are; never more than all. 0, or -ECANCELED: whoever is told wants no more. */
+int inspect_did(struct inspect_work *work, uint64_t bytes);
 
 /* Read @size bytes at byte @offset of the file: 0, -ENODATA beyond its end, -errno. */
 int inspect_read(const struct shr_inspect *inspect, void *buffer, size_t size, uint64_t offset);

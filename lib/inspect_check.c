@@ -37,6 +37,8 @@ struct check {
 	const struct shm_object *entry;
 	uint32_t members;
 	uint64_t probes; /* entries of an index that may still be looked at */
+	struct inspect_work work;
+	uint64_t end; /* of that, with this object */
 	int told;        /* what @each has returned, if not 0 */
 };
 
@@ -58,6 +60,14 @@ __attribute__((format(printf, 5, 6))) static void tell(struct check *check, uint
 	vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
 	check->told = check->each(&damage, check->argument);
+}
+
+/* Of this object so many bytes more are done: 0, or -ECANCELED. */
+static int did(struct check *check, uint64_t bytes)
+{
+	const uint64_t left = check->end - check->work.done;
+
+	return inspect_did(&check->work, bytes < left ? bytes : left);
 }
 
 static uint32_t member_state(const struct check *check, uint32_t number)
@@ -164,7 +174,7 @@ static int check_records(struct check *check, const struct ring_view *view)
 {
 	struct shr_walk_record record;
 	struct shr_walk *walk = NULL;
-	uint64_t start, tail = 0, reclaim, busy = 0;
+	uint64_t start, at, tail = 0, reclaim, busy = 0;
 	uint32_t owner = 0;
 	int err = view->single ? 0 : number(check, RING(tail), &tail);
 
@@ -177,14 +187,17 @@ static int check_records(struct check *check, const struct ring_view *view)
 	}
 	if (err)
 		return err;
-	start = shr_walk_position(walk);
-	while (!err && shr_walk_position(walk) - start <= view->capacity) {
+	start = at = shr_walk_position(walk);
+	while (!err && at - start <= view->capacity) {
 		err = shr_walk_next(walk, &record);
 		if (!err && record.state == SHR_STATE_BUSY && record.member != owner &&
 		    member_state(check, record.member) == SHR_MEMBER_DEAD) {
 			owner = record.member;
 			busy = record.position;
 		}
+		if (!err)
+			err = did(check, shr_walk_position(walk) - at);
+		at = shr_walk_position(walk);
 	}
 	if (err == -EBADMSG)
 		tell(check, SHR_DAMAGE_RECORD, 0, shr_walk_position(walk), "%s", shr_last_error());
@@ -229,6 +242,7 @@ static int check_zeroes(struct check *check, const struct ring_view *view)
 		data = inspect_next_data(check->inspect->object.fd, at);
 		if (data - at >= size) { /* a hole */
 			from += size;
+			err = did(check, size);
 			continue;
 		}
 		from += data - at;
@@ -245,6 +259,8 @@ static int check_zeroes(struct check *check, const struct ring_view *view)
 				     (unsigned long long)(from + i), (unsigned long long)tail);
 				return 0;
 			}
+		if (!err)
+			err = did(check, size);
 		from += size;
 	}
 	return err;
@@ -394,17 +410,22 @@ static int check_table(struct check *check)
 	if (copy.version & 1 && !MUTEX_OWNER(copy.lock.word))
 		tell(check, SHR_DAMAGE_INDEX, 0, 0, "the index is being built, and by nobody");
 	for (uint64_t slot = 0; !err && !check->told && slot < is.slots; slot++) {
-		uint64_t at;
+		const uint64_t before = slot;
 		struct shm_slot seen;
+		uint64_t at;
 
 		if (slot % HOLE_EACH == 0)
 			slot = table_next_slot(check->inspect, check->entry, &is, slot);
+		err = did(check, (slot - before) * is.slot_size);
 		if (slot >= is.slots)
 			break;
 		at = slots + slot * is.slot_size;
-		err = inspect_read(check->inspect, &seen, sizeof(seen), at);
+		if (!err)
+			err = inspect_read(check->inspect, &seen, sizeof(seen), at);
 		if (!err)
 			err = check_slot(check, &is, (uint32_t)slot, at, &seen);
+		if (!err)
+			err = did(check, is.slot_size);
 	}
 	return err;
 }
@@ -420,9 +441,13 @@ int shr_inspect_check(const struct shr_inspect *inspect,
 	char last;
 	int err = 0;
 
+	check.work.inspect = inspect;
+	for (uint32_t i = 0; i < h->objects; i++)
+		check.work.total += h->directory[i].size;
 	for (uint32_t i = 0; !err && !check.told && i < h->objects; i++) {
 		check.object = i;
 		check.entry = &h->directory[i];
+		check.end += check.entry->size;
 		if (kind_check(check.entry)) {
 			tell(&check, SHR_DAMAGE_OBJECT, 0, 0, "%s", shr_last_error());
 			continue;
@@ -434,6 +459,8 @@ int shr_inspect_check(const struct shr_inspect *inspect,
 		else if (check.entry->kind == SHR_OBJECT_MUTEX &&
 			 FORMAT_LOCKS_BACKEND(h->locks) != FORMAT_LOCKS_PTHREAD)
 			err = check_mutexes(&check);
+		if (!err && !check.told)
+			err = did(&check, UINT64_MAX);
 	}
 	/* What lay in holes may be cut off meanwhile. */
 	if (!err && !check.told)

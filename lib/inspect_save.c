@@ -28,11 +28,14 @@
 
 #define BLOCK      65536
 #define RING_TRIES 8
+#define AGAIN      ((uint64_t)64 << 20) /* bytes, more than the segment has: struct image */
 
 struct image {
 	const struct shr_inspect *inspect;
 	int fd;
 	uint64_t left_out; /* records */
+	uint64_t again;    /* bytes that may still be read again as slots change, all together */
+	struct inspect_work work;
 };
 
 static int put(const struct image *image, const void *data, size_t size, uint64_t offset)
@@ -89,18 +92,25 @@ static size_t block_of(uint64_t offset, uint64_t end)
 }
 
 /* Copy what is from @offset to @end. A hole of the segment is one of the image, too. */
-static int copy(const struct image *image, uint64_t offset, uint64_t end)
+static int copy(struct image *image, uint64_t offset, uint64_t end)
 {
 	char block[BLOCK];
 	int err = 0;
 
-	while (!err && (offset = inspect_next_data(image->inspect->object.fd, offset)) < end) {
-		size_t size = block_of(offset, end);
+	while (!err && offset < end) {
+		uint64_t data = inspect_next_data(image->inspect->object.fd, offset), next = end;
 
-		err = inspect_read(image->inspect, block, size, offset);
+		if (data < end) {
+			size_t size = block_of(data, end);
+
+			err = inspect_read(image->inspect, block, size, data);
+			if (!err)
+				err = put_some(image, block, size, data);
+			next = data + size;
+		}
 		if (!err)
-			err = put_some(image, block, size, offset);
-		offset += size;
+			err = inspect_did(&image->work, next - offset);
+		offset = next;
 	}
 	return err;
 }
@@ -153,7 +163,7 @@ static void settle(struct shm_ring *ring, const struct ring_view *view,
 			      memory_order_relaxed);
 }
 
-static int save_ring(const struct image *image, uint32_t index, const struct shm_object *entry)
+static int save_ring(struct image *image, uint32_t index, const struct shm_object *entry)
 {
 	const uint64_t data = entry->offset + FORMAT_RING_DATA;
 	struct shr_ring_status status;
@@ -171,6 +181,7 @@ static int save_ring(const struct image *image, uint32_t index, const struct shm
 			continue;
 		if (err)
 			break;
+		image->work.total += i ? view.capacity : 0;
 		/* The system calls are in order, and each reads what is there by then. */
 		err = copy(image, data, data + view.capacity);
 		if (!err)
@@ -202,6 +213,16 @@ static int same(const struct shm_slot *a, const struct shm_slot *b)
 	return a->sequence == b->sequence && a->generation == b->generation;
 }
 
+/* May so many bytes be read again? A peer that changes slots all the time is not followed. */
+static int again(struct image *image, uint64_t bytes)
+{
+	if (image->again < bytes)
+		return 0;
+	image->again -= bytes;
+	image->work.total += bytes;
+	return 1;
+}
+
 /* The slot at byte @at: whole, or torn if it stays so, or as if it were free. */
 static int save_slot(struct image *image, const struct table_geometry *is, uint64_t at)
 {
@@ -209,6 +230,8 @@ static int save_slot(struct image *image, const struct table_geometry *is, uint6
 	int err = 0;
 
 	for (int i = 0; i < SHR_INSPECT_TRIES && !err; i++) {
+		if (i && !again(image, is->slot_size))
+			break;
 		err = inspect_read(image->inspect, &before, sizeof(before), at);
 		if (!err)
 			err = copy(image, at + sizeof(before), at + is->slot_size);
@@ -236,7 +259,7 @@ static int save_slots(struct image *image, const struct table_geometry *is, uint
 
 	/* In a hole none was ever used. */
 	if (inspect_next_data(image->inspect->object.fd, at) >= at + size)
-		return 0;
+		return inspect_did(&image->work, size);
 	err = inspect_read(image->inspect, before, size, at);
 	if (!err)
 		err = inspect_read(image->inspect, block, size, at);
@@ -244,6 +267,8 @@ static int save_slots(struct image *image, const struct table_geometry *is, uint
 		err = inspect_read(image->inspect, after, size, at);
 	if (!err)
 		err = put_some(image, block, size, at);
+	if (!err)
+		err = inspect_did(&image->work, size);
 	for (uint32_t i = 0; !err && i < count; i++) {
 		struct shm_slot first, second, third;
 
@@ -276,16 +301,29 @@ static int save_table(struct image *image, const struct shm_object *entry)
 	return err ? err : copy(image, entry->offset, slots);
 }
 
+/* Bytes of an object that are read once more. */
+static uint64_t copied_anew(const struct shm_object *entry)
+{
+	if (entry->kind == SHR_OBJECT_RING && entry->size > FORMAT_RING_DATA)
+		return entry->size - FORMAT_RING_DATA;
+	return entry->kind == SHR_OBJECT_TABLE ? entry->size : 0;
+}
+
 int shr_inspect_save(const struct shr_inspect *inspect, int fd, uint64_t *left_out)
 {
-	struct image image = {.inspect = inspect, .fd = fd};
 	const struct shm_header *h = &inspect->layout.header;
+	struct image image = {.inspect = inspect,
+			      .fd = fd,
+			      .again = h->total_size + AGAIN,
+			      .work = {inspect, 0, h->total_size}};
 	char last;
 	int err;
 
 	if (ftruncate(fd, 0) < 0 || ftruncate(fd, (off_t)h->total_size) < 0)
 		return shr_fail(errno, "cannot make an image of %llu bytes: %s",
 				(unsigned long long)h->total_size, strerror(errno));
+	for (uint32_t i = 0; i < h->objects; i++)
+		image.work.total += copied_anew(&h->directory[i]);
 	err = copy(&image, 0, h->total_size);
 	for (uint32_t i = 0; !err && i < h->objects; i++) {
 		const struct shm_object *entry = &h->directory[i];
@@ -298,6 +336,8 @@ int shr_inspect_save(const struct shr_inspect *inspect, int fd, uint64_t *left_o
 	/* What lay in holes may be cut off meanwhile. */
 	if (!err)
 		err = inspect_read(inspect, &last, sizeof(last), h->total_size - sizeof(last));
+	if (!err)
+		err = inspect_did(&image.work, UINT64_MAX);
 	if (left_out)
 		*left_out = image.left_out;
 	return err;

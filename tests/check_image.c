@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Images of segments, of those in use, too: what is whole in one was whole. */
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 
@@ -16,6 +17,7 @@ SHR_SCHEMA(pair, 1, name, here, there, fill);
 
 #define SUM   1000000u
 #define SLOTS 40u
+#define LARGE (16u << 20) /* bytes of a record */
 
 static int file;
 static volatile uint32_t *stop;
@@ -343,6 +345,228 @@ START_TEST(an_image_of_a_table_in_use_is_whole)
 }
 END_TEST
 
+/* --- While it is saved ---------------------------------------------------------- */
+
+/* Called in the middle of the work, so that what it does is there by the next system call. */
+struct during {
+	uint64_t segment; /* bytes: behind them the objects are copied anew */
+	uint64_t calls, done, total;
+	int times; /* that it still changes something */
+	void (*change)(struct during *during);
+	struct shr_producer *producer;
+	struct shr_cursor *cursor;
+	struct shr_table *table;
+	uint64_t number;
+	uint64_t stop_at; /* this call; 0: never */
+};
+
+static int progress(uint64_t done, uint64_t total, void *argument)
+{
+	struct during *during = argument;
+
+	ck_assert_uint_ge(done, during->done);
+	ck_assert_uint_ge(total, during->total);
+	ck_assert_uint_le(done, total);
+	during->done = done;
+	during->total = total;
+	if (during->change && during->times && done > during->segment) {
+		during->times--;
+		during->change(during);
+	}
+	return ++during->calls == during->stop_at;
+}
+
+static void during_begin(struct during *during, struct shr_inspect *inspect)
+{
+	struct shr_segment_info info;
+
+	MUST(shr_inspect_segment(inspect, &info));
+	during->segment = info.size;
+	during->number = 1000;
+	shr_inspect_on_progress(inspect, progress, during);
+}
+
+static void a_lap(struct during *during)
+{
+	for (int i = 0; i < 300; i++)
+		put(during->producer, during->number++, 100);
+}
+
+/* Of the first copy nothing is left that may be trusted. */
+START_TEST(a_ring_that_was_lapped_is_copied_again)
+{
+	struct shr_ring *ring = ring_make((struct shr_ring_options){
+		.capacity = 16384, .mode = SHR_RING_OVERWRITE, .flags = variant(_i)});
+	struct during during = {.producer = producer_of(ring), .change = a_lap, .times = 3};
+	struct shr_inspect *inspect = inspect_of(), *image;
+
+	kind = &kinds[4];
+	during_begin(&during, inspect);
+	a_lap(&during);
+	image = image_of(inspect, NULL);
+	ck_assert_int_eq(during.times, 0);
+	ck_assert_uint_gt(walk_image(image), 50);
+	ck_assert_uint_ge(during.done, during.segment + 4 * 16384);
+	no_damage(image);
+	shr_inspect_close(image);
+	/* Again and again: what is left is empty. */
+	during.times = INT_MAX;
+	during.done = during.total = 0;
+	image = image_of(inspect, NULL);
+	ck_assert_uint_eq(walk_image(image), 0);
+	no_damage(image);
+	shr_inspect_close(image);
+	shr_inspect_close(inspect);
+	shr_producer_close(during.producer);
+	shr_ring_close(ring);
+}
+END_TEST
+
+static void pass_on(struct during *during)
+{
+	struct shr_record record;
+
+	for (int i = 0; i < 3; i++) {
+		put(during->producer, during->number++, 100);
+		MUST(shr_cursor_next(during->cursor, &record));
+		MUST(kind->mode == SHR_RING_QUEUE ? shr_cursor_ack(during->cursor, &record)
+						  : shr_cursor_release(during->cursor));
+	}
+}
+
+/* All that is there of a cursor when the copy is made, and what it has read since. */
+START_TEST(no_cursor_of_an_image_is_beyond_its_tail)
+{
+	struct during during = {.change = pass_on, .times = 1};
+	struct shr_inspect *inspect, *image;
+	struct shr_ring_status status, now;
+	struct shr_ring *ring;
+
+	kind = &kinds[_i];
+	ring = ring_make((struct shr_ring_options){
+		.capacity = 16384, .mode = kind->mode, .flags = kind->flags});
+	during.producer = producer_of(ring);
+	during.cursor = cursor_of(ring);
+	inspect = inspect_of();
+	during_begin(&during, inspect);
+	pass_on(&during);
+	MUST(shr_inspect_ring(inspect, 0, &status));
+	image = image_of(inspect, NULL);
+	ck_assert_int_eq(during.times, 0);
+	MUST(shr_inspect_ring(inspect, 0, &now));
+	ck_assert_uint_gt(now.position, status.tail);
+	ck_assert_uint_gt(now.delivered, status.tail);
+	MUST(shr_inspect_ring(image, 0, &now));
+	ck_assert_uint_eq(now.tail, status.tail);
+	ck_assert_uint_eq(now.position, status.tail);
+	ck_assert_uint_eq(now.delivered, status.tail);
+	ck_assert_uint_eq(walk_image(image), 3);
+	no_damage(image);
+	shr_inspect_close(image);
+	shr_inspect_close(inspect);
+	shr_cursor_close(during.cursor);
+	shr_producer_close(during.producer);
+	shr_ring_close(ring);
+}
+END_TEST
+
+static void change_slot(struct during *during)
+{
+	uint64_t *record;
+
+	MUST(shr_table_begin(during->table, 0, (void **)&record));
+	record[0] = record[LARGE / 8 - 1] = ++during->number;
+	MUST(shr_table_commit(during->table, 0));
+}
+
+/* Large slots, of which one changes all the time: they are not read 64 times. */
+START_TEST(what_is_read_again_for_a_large_slot_is_bounded)
+{
+	struct shr_table_options options = {.struct_size = sizeof(options),
+					    .mode = SHR_TABLE_IN_PLACE,
+					    .slots = 2,
+					    .record_size = LARGE};
+	struct during during = {.change = change_slot, .times = INT_MAX};
+	struct shr_inspect *inspect, *image;
+	uint64_t left_out, all, *record = malloc(LARGE);
+	struct shr_table *table = NULL;
+
+	ck_assert_ptr_nonnull(record);
+	memset(record, 1, LARGE);
+	MUST(shr_table_open(&table, name, "+>", &options, NULL));
+	MUST(shr_table_insert(table, record, LARGE, NULL));
+	MUST(shr_table_insert(table, record, LARGE, NULL));
+	during.table = table;
+	inspect = inspect_of();
+	during_begin(&during, inspect);
+	image = image_of(inspect, &left_out);
+	ck_assert_uint_eq(left_out, 1);
+	ck_assert_int_eq(shr_inspect_slot(image, 0, 0, record, LARGE, NULL, NULL), -ENOENT);
+	MUST(shr_inspect_slot(image, 0, 1, record, LARGE, NULL, NULL));
+	ck_assert_uint_eq(record[LARGE / 8 - 1], 0x0101010101010101u);
+	/* All once, the table once more, and then as much as the segment and 64 MiB. */
+	all = 3 * during.segment + (64u << 20);
+	ck_assert_uint_eq(during.done, during.total);
+	ck_assert_uint_le(during.done, all);
+	ck_assert_uint_gt(during.done, all - LARGE - (1u << 20));
+	shr_inspect_close(image);
+	/* One that changes once is there, as it is afterwards. */
+	during.times = 1;
+	during.done = during.total = 0;
+	image = image_of(inspect, &left_out);
+	ck_assert_int_eq(during.times, 0);
+	ck_assert_uint_eq(left_out, 0);
+	MUST(shr_inspect_slot(image, 0, 0, record, LARGE, NULL, NULL));
+	ck_assert_uint_eq(record[0], during.number);
+	ck_assert_uint_eq(record[LARGE / 8 - 1], during.number);
+	shr_inspect_close(image);
+	shr_inspect_close(inspect);
+	MUST(shr_table_close(table));
+	free(record);
+}
+END_TEST
+
+static int no_damage_told(const struct shr_damage *damage, void *argument)
+{
+	(void)damage;
+	(void)argument;
+	return 99;
+}
+
+/* Save, and check: how far they are, up to the end, or to where they are stopped. */
+START_TEST(progress_is_told_and_may_stop_the_work)
+{
+	struct shr_ring *ring = ring_make((struct shr_ring_options){.capacity = 1u << 20});
+	struct shr_producer *producer = producer_of(ring);
+	struct shr_inspect *inspect = inspect_of();
+	struct during during = {0};
+	uint64_t calls;
+
+	for (uint64_t i = 0; i < 1000; i++)
+		put(producer, i, 100);
+	during_begin(&during, inspect);
+	MUST(_i ? shr_inspect_check(inspect, no_damage_told, NULL)
+		: shr_inspect_save(inspect, file, NULL));
+	calls = during.calls;
+	ck_assert_uint_gt(calls, _i ? 1000 : 2);
+	ck_assert_uint_eq(during.done, during.total);
+	ck_assert_uint_ge(during.total, 1u << 20);
+	for (uint64_t at = 1; at <= calls; at += calls / 7 + (calls < 7)) {
+		during = (struct during){.stop_at = at};
+		ck_assert_int_eq(_i ? shr_inspect_check(inspect, no_damage_told, NULL)
+				    : shr_inspect_save(inspect, file, NULL),
+				 -ECANCELED);
+		ck_assert_uint_eq(during.calls, at);
+	}
+	shr_inspect_on_progress(inspect, NULL, NULL);
+	MUST(_i ? shr_inspect_check(inspect, no_damage_told, NULL)
+		: shr_inspect_save(inspect, file, NULL));
+	shr_inspect_close(inspect);
+	shr_producer_close(producer);
+	shr_ring_close(ring);
+}
+END_TEST
+
 /* --- Images ------------------------------------------------------------------ */
 
 START_TEST(of_an_image_nobody_knows_who_lives)
@@ -429,6 +653,10 @@ int main(void)
 	tcase_add_loop_test(tc, an_image_of_a_ring_at_rest_has_all_of_it, 0, VARIANTS);
 	tcase_add_test(tc, a_corrupt_ring_is_saved_as_it_is);
 	tcase_add_loop_test(tc, an_image_of_a_table_in_use_is_whole, 0, 2);
+	tcase_add_loop_test(tc, a_ring_that_was_lapped_is_copied_again, 0, VARIANTS);
+	tcase_add_loop_test(tc, no_cursor_of_an_image_is_beyond_its_tail, 0, 4);
+	tcase_add_test(tc, what_is_read_again_for_a_large_slot_is_bounded);
+	tcase_add_loop_test(tc, progress_is_told_and_may_stop_the_work, 0, 2);
 	tcase_add_test(tc, of_an_image_nobody_knows_who_lives);
 	tcase_add_test(tc, an_image_has_the_holes_of_the_segment);
 	tcase_add_test(tc, what_is_no_image_is_an_error);

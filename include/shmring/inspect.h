@@ -72,12 +72,28 @@ SHR_API int shr_inspect_open_image(struct shr_inspect **inspect, int fd);
  * counted in *@left_out (may be NULL). Bytes, counters and locks are as they are found, and
  * so is a ring or table that is corrupt. On failure the file is the caller's to remove.
  *
- * Progress: never waits; reads the segment once, rings and tables twice to nine times, a
- *           slot at most SHR_INSPECT_TRIES times more.
- * Returns:  0, or -ENODATA truncated, -ENOSPC and what else pwrite(2) says
+ * Progress: never waits; reads the segment once, rings twice to nine times, tables up to four
+ *           times; and of slots that change meanwhile as much as the segment has and 64 MiB
+ *           more, all together, and none more than SHR_INSPECT_TRIES times.
+ * Returns:  0, or -ENODATA truncated, -ECANCELED see shr_inspect_on_progress(), -ENOSPC and
+ *           what else pwrite(2) says
  * Since:    0.1
  */
 SHR_API int shr_inspect_save(const struct shr_inspect *inspect, int fd, uint64_t *left_out);
+
+/*
+ * Have shr_inspect_save() and shr_inspect_check() say how far they are: they call @progress,
+ * in their own thread, for each block, slot or record, with the bytes that are done and how
+ * many there are in all. Neither is ever less than before; what has to be read again, as it
+ * changed meanwhile, is added to both. The last call has all done. If @progress returns
+ * something else than 0, the work ends with -ECANCELED. It may look at the segment, also by
+ * this handle. NULL: nobody is called, as at first.
+ *
+ * Since:    0.1
+ */
+SHR_API void shr_inspect_on_progress(struct shr_inspect *inspect,
+				     int (*progress)(uint64_t done, uint64_t total, void *argument),
+				     void *argument);
 
 /* Close; its walks must be closed before. NULL is allowed. Since 0.1. */
 SHR_API void shr_inspect_close(struct shr_inspect *inspect);
@@ -319,7 +335,8 @@ struct shr_damage {
  * producer's beyond its tail, and what is in records cannot be checked.)
  *
  * Progress: never waits; reads each word, each slot and its key.
- * Returns:  0, what @each last returned, or -ENODATA truncated, -ENOMEM
+ * Returns:  0, what @each last returned, or -ENODATA truncated, -ENOMEM, -ECANCELED see
+ *           shr_inspect_on_progress()
  * Since:    0.1
  */
 SHR_API int shr_inspect_check(const struct shr_inspect *inspect,
