@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Images of 10 GB for tests/dump-big.sh, in which nearly all is holes.
+ * Images of 10 GB for tests/dump-big.sh, in which nearly all is holes; and small ones that take
+ * long, for tests/progress.sh.
  *
  *	dump-big KIND FILE
  *
  * KIND is several, single, overwrite: a ring of 8 GiB with some records, of which the last is
  * of 1 GiB; table, one of as many slots as there can be; or claims: a small file whose header
- * says all that.
+ * says all that. The small ones are segments: many, a ring of 100,000 records; torn, a table
+ * in place of which the writer of each record died.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +30,7 @@
 #define RECORD   ((uint64_t)1 << 30)
 #define TOTAL    ((uint64_t)10000000 * 1024)
 
-static char name[64], path[80];
+static char name[PATH_MAX], path[PATH_MAX + 16];
 
 static void must(int err, const char *what)
 {
@@ -63,6 +66,41 @@ static void make_table(void)
 	for (int i = 0; i < 3; i++)
 		must(shr_table_insert(table, "a record", 8, NULL), "insert");
 	must(shr_table_close(table), "close");
+}
+
+#define MANY 100000
+
+static void make_many(void)
+{
+	struct shr_ring_options options = {.struct_size = sizeof(options), .capacity = 8u << 20};
+	struct shr_ring *ring = NULL;
+	struct shr_producer *producer = NULL;
+
+	must(shr_ring_open(&ring, name, "+>", &options, NULL), "open");
+	must(shr_producer_open(&producer, ring), "producer");
+	for (int i = 0; i < MANY; i++)
+		must(shr_producer_write(producer, "a record", 8), "write");
+	must(shr_producer_close(producer), "close");
+	must(shr_ring_close(ring), "close");
+}
+
+/* It ends in the middle of all these updates. */
+static void make_torn(void)
+{
+	struct shr_table_options options = {.struct_size = sizeof(options),
+					    .mode = SHR_TABLE_IN_PLACE,
+					    .slots = 1u << 13,
+					    .record_size = 24};
+	struct shr_table *table = NULL;
+	void *record;
+
+	must(shr_table_open(&table, name, "+>", &options, NULL), "open");
+	for (uint32_t i = 0; i < options.slots; i++) {
+		uint32_t slot;
+
+		must(shr_table_insert(table, "a record", 8, &slot), "insert");
+		must(shr_table_begin(table, slot, &record), "begin");
+	}
 }
 
 /* What a ring of CAPACITY has, and a record of RECORD bytes behind the others. */
@@ -105,6 +143,11 @@ int main(int argc, char **argv)
 	int is_table = !strcmp(kind, "table"), fd;
 	ssize_t size;
 
+	if (!strcmp(kind, "many") || !strcmp(kind, "torn")) {
+		snprintf(name, sizeof(name), "file:%s", argv[2]);
+		kind[0] == 'm' ? make_many() : make_torn();
+		return 0;
+	}
 	snprintf(name, sizeof(name), "/shmring-dump-big-%d", (int)getpid());
 	snprintf(path, sizeof(path), "/dev/shm%s", name);
 	if (is_table)

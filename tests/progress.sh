@@ -1,12 +1,19 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# shmring load and restore: how far they are stands on a terminal, and nowhere else.
+# shmring load and restore, shmring-dump check and save: how far they are stands on a terminal,
+# and nowhere else; and of a save that is interrupted nothing is left.
 name=/shmring-progress-$$
 dir=$(mktemp -d)
-trap 'rm -rf "$dir" "/dev/shm$name" "/dev/shm$name-2"' EXIT
+to=/dev/shm$name-to
+trap 'rm -rf "$dir" "$to" "/dev/shm$name" "/dev/shm$name-2"' EXIT
 trap 'exit 1' INT TERM
 command -v script >/dev/null || { echo "1..0 # SKIP there is no script(1)"; exit 0; }
-echo 1..8
+# Not libtool's script: it is to be killed.
+dump=$PWD/.libs/shmring-dump
+[ -x "$dump" ] || dump=$PWD/shmring-dump
+LD_LIBRARY_PATH=$PWD/.libs${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+export LD_LIBRARY_PATH
+echo 1..23
 n=0
 is() { # description, got, wanted
 	n=$((n + 1))
@@ -54,4 +61,75 @@ is "not on a terminal that is stdout only" "$(wc -c <"$dir/typed"):$(cat "$dir/e
 slowly | sed '75s/.*/{"object":"none"}/' >"$dir/slow" &
 on_terminal "./shmring load $name $dir/slow" >"$dir/seen"
 is "a message clears it" "$(grep -c '<shmring: line 75: ' "$dir/seen")" 1
+
+# --- What takes long by itself
+./dump-big many "$dir/many" || exit 1
+./dump-big torn "$dir/torn" || exit 1
+mkdir "$to"
+shown() { [ "$(grep -c "<$1" "$dir/seen")" -ge 1 ] && echo yes; }
+last() { tail -n 1 "$dir/seen" | sed 's/.*<//'; }
+on_terminal "./shmring restore $name-2 $dir/many >$dir/out" >"$dir/seen"
+is "restore is shown" "$(shown 'shmring: [0-9]* records of rings and 0 of tables<')" yes
+is "and cleared at the end" "$(last)" "shmring: 100000 records of rings and 0 of tables restored"
+on_terminal "$dump -r $dir/many check >$dir/out" >"$dir/seen"
+is "check is shown" "$(shown 'shmring-dump: [0-9]* of 8 MiB<')" yes
+is "and cleared at the end" "$(last):$(cat "$dir/out")" ":no damage"
+on_terminal "$dump -r $dir/torn save $to/whole >$dir/out" >"$dir/seen"
+is "save is shown" "$(shown 'shmring-dump: [0-9]* of [0-9]* MiB<')" yes
+is "and cleared at the end" "$(last):$(cat "$dir/out")" ":"
+is "what it says is bytes of all, and never less" "$(tr '<' '\n' <"$dir/seen" | awk '
+	$4 && ($2 > $4 || $2 < done) { print } { done = $2 }')" ""
+"$dump" -r "$dir/many" check >"$dir/out" 2>"$dir/err"
+is "without a terminal check says nothing of it" "$(cat "$dir/out" "$dir/err")" "no damage"
+"$dump" -r "$dir/many" save "$to/many" >"$dir/out" 2>"$dir/err"
+is "nor does save" "$(cat "$dir/out" "$dir/err")" ""
+
+# --- A save that is interrupted
+soon() { # a shell condition comes true within 30 s
+	i=0
+	while ! eval "$1"; do
+		i=$((i + 1))
+		[ $i -gt 3000 ] && return 1
+		sleep 0.01
+	done
+}
+mkfifo "$dir/keys"
+# Save on a terminal, until it is shown and then $1 is done: its exit status. It is not in the
+# background, where ^C would be ignored.
+interrupted() {
+	rm -f "$dir/typed" "$dir/pid"
+	{
+		soon 'grep -q MiB "$dir/typed" 2>/dev/null' && eval "$1"
+		soon '[ -e "$dir/ended" ]'
+	} >"$dir/keys" &
+	script -qec "echo \$\$ >$dir/pid; exec $dump -r $dir/torn save $to/cut >$dir/out" /dev/null \
+		<"$dir/keys" >"$dir/typed"
+	echo $?
+	: >"$dir/ended"
+	wait
+	rm "$dir/ended"
+	tr '\r' '@' <"$dir/typed" | sed 's/@\x1b\[K/</g; s/@$//' >"$dir/seen"
+}
+is "^C ends it as it ends others" "$(interrupted "printf '\\003'")" 130
+is "and nothing is left, of the file or on the terminal" "$(ls "$to/cut" 2>&1 | grep -c 'No such'):$(last)" 1:
+is "SIGKILL ends it" "$(interrupted 'kill -9 "$(cat "$dir/pid")"')" 137
+is "and of the file nothing is left" "$(ls "$to/cut" 2>&1 | grep -c 'No such')" 1
+
+# --- Where the filesystem has no files without a name
+command -v strace >/dev/null && strace -qq -o "$dir/trace" -e inject=openat:error=EOPNOTSUPP true 2>/dev/null
+if ! grep -q INJECTED "$dir/trace" 2>/dev/null; then
+	for i in 1 2; do n=$((n + 1)) && echo "ok $n # SKIP strace may not change what happens here"; done
+	exit 0
+fi
+named() { # a command, with no such file in $to
+	strace -f -qq -o "$dir/trace" -P "$to" -e trace=openat -e inject=openat:error=EOPNOTSUPP "$@"
+}
+named "$dump" -r "$dir/many" save "$to/named"
+is "it has its name from the beginning" \
+	"$(grep -c 'O_TMPFILE.*INJECTED' "$dir/trace"):$(cmp "$to/named" "$to/many" && echo same)" 1:same
+named sh -c "echo \$\$ >$dir/pid; exec $dump -r $dir/torn save $to/cut" 2>/dev/null &
+soon '[ -e "$to/cut" ]' || echo "# there was no file"
+kill -TERM "$(cat "$dir/pid")"
+wait $! 2>/dev/null
+is "and loses it when it is interrupted" "$?:$(ls "$to/cut" 2>&1 | grep -c 'No such')" 143:1
 exit 0

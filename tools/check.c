@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "commands.h"
+#include "progress.h"
 
 struct report {
 	const struct shr_inspect *inspect;
@@ -37,6 +38,7 @@ static int tell(const struct shr_damage *damage, void *argument)
 	report->damaged += !is_left(damage->code);
 	report->left += is_left(damage->code);
 	if (style->format == FORMAT_TEXT) {
+		progress_clear();
 		fputs(BOLD(style), stdout);
 		text_string(stdout, object.name);
 		printf("%s: %s%s%s: ", PLAIN(style), is_left(damage->code) ? "" : BAD(style),
@@ -62,6 +64,7 @@ int command_check(const struct shr_inspect *inspect, const struct style *style, 
 	int err = shr_inspect_check(inspect, tell, &report);
 	json_t *json;
 
+	progress_clear();
 	if (err || style->format == FORMAT_TEXT) {
 		json_decref(report.list);
 		if (err)

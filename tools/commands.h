@@ -65,7 +65,7 @@ int command_blame(const struct shr_inspect *inspect, const struct style *style, 
 int command_locks(const struct shr_inspect *inspect, const struct style *style, const char *name);
 int command_check(const struct shr_inspect *inspect, const struct style *style, const char *name);
 /* To @file, which must not be there yet. */
-int command_save(const struct shr_inspect *inspect, const char *name, const char *file);
+int command_save(struct shr_inspect *inspect, const char *name, const char *file);
 /* The records of request->opened, or what follow finds by @name. */
 int command_records(const struct request *request, const char *name);
 

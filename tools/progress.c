@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "progress.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <shmring/shmring.h>
+#include "dump.h"
 
 #define EACH_NS  200000000  /* at most five times a second */
 #define QUIET_NS 1000000000 /* where the line would stand among what is written */
@@ -48,6 +48,13 @@ void progress_show(const char *format, ...)
 	va_start(arguments, format);
 	vfprintf(stderr, format, arguments);
 	va_end(arguments);
+}
+
+int progress_bytes(uint64_t done, uint64_t total, void *unused)
+{
+	(void)unused;
+	progress_show("%s: %" PRIu64 " of %" PRIu64 " MiB", tool_name, done >> 20, total >> 20);
+	return 0;
 }
 
 void progress_clear(void)

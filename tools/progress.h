@@ -3,6 +3,8 @@
 #ifndef TOOLS_PROGRESS_H
 #define TOOLS_PROGRESS_H
 
+#include <stdint.h>
+
 /*
  * Work begins. Nothing is ever written where stderr is no terminal, and in the first second
  * nothing if stdout is the same one.
@@ -11,6 +13,9 @@ void progress_begin(void);
 
 /* What is done so far: written if the last time is a fifth of a second ago. */
 __attribute__((format(printf, 1, 2))) void progress_show(const char *format, ...);
+
+/* The same of bytes, for shr_inspect_on_progress(): 0. */
+int progress_bytes(uint64_t done, uint64_t total, void *unused);
 
 /* Clear the line: at the end, and before anything else is written. */
 void progress_clear(void);

@@ -14,6 +14,7 @@
 #include "fields.h"
 #include "image.h"
 #include "options.h"
+#include "progress.h"
 #include "query.h"
 
 const char tool_name[] = "shmring-dump";
@@ -21,6 +22,7 @@ const char tool_name[] = "shmring-dump";
 int failed(const char *segment, int err)
 {
 	fflush(stdout);
+	progress_clear();
 	fputs("shmring-dump: ", stderr);
 	text_string(stderr, segment);
 	fputs(": ", stderr);
@@ -331,8 +333,11 @@ static int run_look(const struct command *command, int argc, char **argv, struct
 		return usage("one segment at a time, not also", argv[!request->image]);
 	request->style.still = request->image != NULL;
 	result = open_segment(&inspect, &argc, &argv, request, &name);
-	if (!result)
+	if (!result) {
+		progress_begin();
+		shr_inspect_on_progress(inspect, progress_bytes, NULL);
 		result = command->look(inspect, &request->style, name);
+	}
 	shr_inspect_close(inspect);
 	return result;
 }
