@@ -171,9 +171,11 @@ python=
 for one in python3 /usr/bin/python3; do # whichever has it
 	if "$one" -c 'import prometheus_client.openmetrics.parser' 2>/dev/null; then python=$one; fi
 done
+# promtool is where ./bootstrap check puts it, if nowhere else.
+promtool=${PROMTOOL:-$(command -v promtool || echo "${top_srcdir:-.}/build-aux/promtool")}
 theirs() { # what others say of $1.prometheus and $1.openmetrics
-	if command -v promtool >/dev/null; then
-		is "promtool: $2" "$(promtool check metrics <"$1.prometheus" 2>&1)" ""
+	if [ -x "$promtool" ]; then
+		is "promtool: $2" "$("$promtool" check metrics <"$1.prometheus" 2>&1; echo $?)" 0
 	else
 		skip "promtool: $2" "promtool is not installed"
 	fi
@@ -271,9 +273,10 @@ is "damaged segments are shown or refused, never a crash" "$bad" ""
 dump -o prometheus stat "$@" >"$dir/bad.prometheus"
 dump -o openmetrics stat "$@" >"$dir/bad.openmetrics"
 is "all of them in one text" "$(sound "$dir/bad.prometheus" prometheus; sound "$dir/bad.openmetrics" openmetrics)" ""
-if command -v promtool >/dev/null; then # which has opinions on odd names, too
-	promtool check metrics <"$dir/bad.prometheus" >"$dir/out" 2>&1
-	is "promtool: they can be parsed" "$(grep -i 'pars' "$dir/out")" ""
+if [ -x "$promtool" ]; then # which ends with 3 if it has opinions on odd names
+	"$promtool" check metrics <"$dir/bad.prometheus" >"$dir/out" 2>&1
+	case $? in 0 | 3) : >"$dir/out" ;; esac
+	is "promtool: they can be parsed" "$(cat "$dir/out")" ""
 else
 	skip "promtool: they can be parsed" "promtool is not installed"
 fi
