@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 # README.md keeps its word: what it shows of C and C++ compiles without a warning, its
 # commands run one after the other against an installation in a temporary directory, and
-# print what it says. What is not run says so in a comment before it, and here why.
+# print what it says. What is not run says so in a comment before it, and why: of that only
+# is seen that there are such commands, but for the demo, which is run without ./bootstrap.
 # shellcheck disable=SC2046,SC2086,SC2016
 top=$(cd "${top_srcdir:-.}" && pwd)
 if grep -q '^SHR_SANITIZE = .' Makefile; then
@@ -69,12 +70,28 @@ while read -r line language file comment; do
 		;;
 	esac
 done <"$tmp/blocks"
+known() { # a line of a block that is not run
+	read -r command argument rest <<-END
+		$(echo "$1" | sed 's/ *#.*//')
+	END
+	case $command$rest in
+	./bootstrap) sh "$top/bootstrap" help | grep -E "^  \./bootstrap${argument:+ $argument}( |\$)" ;;
+	make) make -n "$argument" ;;
+	*) echo "not known: $1" && false ;;
+	esac
+}
+all_known() { # file
+	while read -r asked; do known "$asked" || return; done <"$1"
+}
 : >"$tmp/out"
 while read -r line language file comment; do
 	what="line $line: $(head -n 1 "$work/$line" | sed 's/ *#.*//')"
 	case "$language $comment" in
 	c\ * | cpp\ *) ;;
-	"sh not run: "*) skip "$what" "${comment#not run: }" ;;
+	"sh not run: "*)
+		all_known "$work/$line" >"$tmp/said" 2>&1
+		result $? "$what ... can be asked for ($comment)"
+		;;
 	sh\ )
 		(cd "$work" && timeout 60 sh -eu "$line") >"$tmp/out" 2>&1
 		status=$?
@@ -112,10 +129,15 @@ for program in $(awk '$3 ~ /\.cc?$/ { sub(/\..*/, "", $3); print $3 }' "$tmp/blo
 done
 
 if command -v jq >/dev/null; then
+	timeout 120 sh "$top/examples/demo.sh" >"$tmp/shown" 2>&1
+	status=$?
+	tail -n 20 "$tmp/shown" >"$tmp/said"
+	result $status "./bootstrap demo: what it shows works"
 	sed -n '/^<!-- bench -->$/,/^<!-- end of bench -->$/p' "$top/README.md" | sed '1d;$d' >"$tmp/shown"
 	"$top/tests/bench/report.sh" table "$top/tests/bench/bench-results.json" | diff - "$tmp/shown" >"$tmp/said"
 	result $? "the figures are those of bench-results.json (make bench-report)"
 else
+	skip "./bootstrap demo: what it shows works" "jq is not installed"
 	skip "the figures are those of bench-results.json" "jq is not installed"
 fi
 for file in $(sed -n 's/.*](\([^)]*\)).*/\1/p' "$top/README.md") \
