@@ -54,6 +54,7 @@ for segment in $segments; do dump records.csv -o csv records $segment; done
 for segment in box jobs reading statistics; do dump records.hex -o hex records $segment; done
 for segment in $segments; do dump schema.c --as=c schema $segment; done
 dump schema.diff schema --diff=services statistics
+dump schema.diff.json -o json schema --diff=services statistics
 for format in openmetrics prometheus; do dump stat.$format -o $format stat; done
 dump records.group -g name records services
 dump records.raw --raw records jobs

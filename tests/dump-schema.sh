@@ -7,7 +7,7 @@ dir=$(mktemp -d)
 trap 'rm -rf "$dir" "/dev/shm$name" "/dev/shm$name"-*' EXIT
 trap 'exit 1' INT TERM
 src=${top_srcdir:-.}
-plan=20
+plan=28
 echo 1..$plan
 n=0
 ok() { # description, status
@@ -145,6 +145,38 @@ ring plain: untyped
 - bytes blob: untyped
 7'
 is "and one that is new" "$(schema --diff="$name" "$name-same" | tail -n 1)" '+ bytes blob: untyped'
+# The same as JSON: what it says of an object, or a member, in a line
+differences() {
+	schema -o json --diff="$1" "$2" >"$dir/diff"
+	sed '/^}/q' "$dir/diff" | jq -c '.together, (.differences[] | [.change, .object, .field, .together,
+		(.was, .is | if . then .kind // .type, .schema.name, .schema.version, .offset, .count, .unit | values
+			else "none" end)] | map(values))'
+	sed '1,/^}/d' "$dir/diff"
+}
+is "JSON: nothing differs" "$(schema -o jsonl --diff="$name-same" "$name-same")" \
+	"{\"v\":1,\"segment\":\"$name-same\",\"other\":\"$name-same\",\"together\":true,\"differences\":[]}"
+is "JSON: members at the end" "$(differences "$name-longer" "$name-same")" \
+'true
+["changed","typed",true,"ring","all",7,"ring","all",8]
+["added","typed","more","none","f64",96,"s"]
+["added","typed","two","none","u32",104,2]'
+is "JSON: the other way" "$(differences "$name-same" "$name-longer" | tail -n 1)" \
+	'["removed","typed","two","u32",104,2,"none"]'
+is "JSON: another type of a member" "$(differences "$name-changed" "$name-same")" \
+'false
+["changed","typed",false,"ring","all",7,"ring","all",7]
+["changed","typed","u16","u16",60,2,"i16",60,2]
+7'
+is "JSON: a unit" "$(differences "$name-units" "$name-same")" \
+'true
+["changed","typed","u64","u64",0,"u64",0,"bytes"]'
+is "JSON: an object that is not there" "$(differences "$name-same" "$name")" \
+'false
+["removed","blob",false,"bytes","none"]
+7'
+is "JSON: and one that is new" "$(differences "$name" "$name-same")" \
+'true
+["added","blob",true,"none","bytes"]'
 cp "/dev/shm$name-longer" "$dir/image"
 is "images on either side" "$(schema --diff="$dir/image" "$name-same" | grep -c '^  +')$(
 	schema -r "$dir/image" --diff="$name-same" | grep -c '^  -')$(
@@ -152,10 +184,11 @@ is "images on either side" "$(schema --diff="$dir/image" "$name-same" | grep -c 
 	schema --diff=fd:3 "$name-same" 3<"$dir/image" | grep -c '^  +')" 2222
 is "no such segment" "$(schema --diff="$name-none" "$name"; cat "$dir/err")" "3
 shmring-dump: $name-none: cannot open /dev/shm$name-none: No such file or directory"
+is "JSON: no such segment" "$(schema -o json --diff="$name-none" "$name")" 3
 is "options of another command" "$(./shmring-dump --as=c info "$name" 2>&1; echo $?)
-$(./shmring-dump -o json --diff="$name" schema "$name" 2>&1; echo $?)" \
+$(./shmring-dump --as=c --diff="$name" schema "$name" 2>&1; echo $?)" \
 'shmring-dump: only schema has --as and --diff; not: info; see shmring-dump --help
 2
-shmring-dump: --diff shows text only; see shmring-dump --help
+shmring-dump: --diff shows text or JSON; see shmring-dump --help
 2'
 is "the plan" "$n" $((plan - 1))

@@ -345,6 +345,11 @@ static int schema_as_c(const struct shr_inspect *inspect, const char *name)
 
 /* --- What differs ---------------------------------------------------------------- */
 
+struct diff {
+	const struct style *style;
+	json_t *differences; /* an array; NULL: as text */
+};
+
 /* "f64[2] at 8", and the unit */
 static void put_field(const struct shr_field *field)
 {
@@ -415,36 +420,36 @@ static void put_type(const struct shr_schema *schema)
 	printf(" version %" PRIu32, schema->version);
 }
 
-/* 0, or EXIT_MISMATCH. */
-static int diff_object(const struct style *style, const struct shr_object_info *was,
-		       const struct shr_object_info *is)
+/* Has it another kind or type? */
+static int is_another(const struct shr_object_info *was, const struct shr_object_info *is)
 {
-	int result = was->kind != is->kind || shr_schema_match(was->schema, is->schema)
-			     ? EXIT_MISMATCH
-			     : 0;
-	int versions = was->schema && is->schema && was->schema->version != is->schema->version;
+	return was->kind != is->kind || was->schema_hash != is->schema_hash ||
+	       (was->schema && is->schema && was->schema->version != is->schema->version);
+}
 
+static void diff_object_text(const struct style *style, const struct shr_object_info *was,
+			     const struct shr_object_info *is, int together)
+{
 	printf("%s%s ", BOLD(style), name_of_kind(was->kind));
 	text_string(stdout, was->name);
 	printf("%s: ", PLAIN(style));
 	put_type(was->schema);
-	if (was->kind != is->kind || result || versions || was->schema_hash != is->schema_hash) {
+	if (!together || is_another(was, is)) {
 		printf("; now %s%s", was->kind != is->kind ? name_of_kind(is->kind) : "",
 		       was->kind != is->kind ? " of " : "");
 		put_type(is->schema);
 	}
-	printf("%s%s%s\n", result ? BAD(style) : "",
-	       result                                ? ": they do not go together"
+	printf("%s%s%s\n", together ? "" : BAD(style),
+	       !together                             ? ": they do not go together"
 	       : was->schema_hash != is->schema_hash ? ": they go together"
 						     : "",
-	       result ? PLAIN(style) : "");
+	       together ? "" : PLAIN(style));
 	if (was->schema && is->schema)
 		diff_fields(style, was->schema, is->schema);
-	return result;
 }
 
-static void diff_one_sided(const struct style *style, const char *sign,
-			   const struct shr_object_info *object)
+static void diff_one_sided_text(const struct style *style, const char *sign,
+				const struct shr_object_info *object)
 {
 	printf("%s %s%s ", sign, BOLD(style), name_of_kind(object->kind));
 	text_string(stdout, object->name);
@@ -453,8 +458,117 @@ static void diff_one_sided(const struct style *style, const char *sign,
 	putchar('\n');
 }
 
-static int schema_diff(const struct shr_inspect *was, const struct shr_inspect *is,
-		       const struct style *style, const char *name, const char *other)
+/* --- The same as JSON ------------------------------------------------------------- */
+
+/* One more: @field, and @was or @is, may be NULL. */
+static json_t *json_difference(json_t *differences, const char *object, const char *field,
+			       json_t *was, json_t *is)
+{
+	json_t *json = json_object();
+
+	json_put(json, "change", json_string(!was ? "added" : !is ? "removed" : "changed"));
+	json_put_bytes(json, "object", object);
+	if (field)
+		json_put_bytes(json, "field", field);
+	if (was)
+		json_put(json, "was", was);
+	if (is)
+		json_put(json, "is", is);
+	json_array_append_new(differences, json);
+	return json;
+}
+
+static json_t *json_kind_and_type(const struct shr_object_info *object)
+{
+	json_t *json = json_object(), *type = json_null();
+
+	if (object->schema) {
+		type = json_object();
+		json_put_bytes(type, "name", object->schema->name);
+		json_put(type, "version", json_integer(object->schema->version));
+		json_put(type, "hash", json_sprintf("%016" PRIx64, object->schema_hash));
+	}
+	json_put(json, "kind", json_kind(object->kind));
+	json_put(json, "schema", type);
+	return json;
+}
+
+/* @was or @is may be NULL. */
+static void json_diff_object(json_t *differences, const struct shr_object_info *was,
+			     const struct shr_object_info *is, int together)
+{
+	json_t *json = json_difference(differences, was ? was->name : is->name, NULL,
+				       was ? json_kind_and_type(was) : NULL,
+				       is ? json_kind_and_type(is) : NULL);
+
+	json_put(json, "together", json_boolean(together));
+}
+
+static json_t *json_fields_of(const struct shr_object_info *object)
+{
+	json_t *type = json_schema(object->schema, object->schema_hash);
+	json_t *fields = json_incref(json_object_get(type, "fields"));
+
+	json_decref(type);
+	return fields;
+}
+
+static void json_diff_fields(json_t *differences, const struct shr_object_info *was,
+			     const struct shr_object_info *is)
+{
+	json_t *old = json_fields_of(was), *new = json_fields_of(is);
+
+	for (uint32_t i = 0; i < was->schema->field_count; i++) {
+		const struct shr_field *field = &was->schema->fields[i];
+		const struct shr_field *now = find_field(is->schema, field->name);
+
+		if (now && same_field(field, now))
+			continue;
+		json_difference(
+			differences, was->name, field->name, json_incref(json_array_get(old, i)),
+			now ? json_incref(json_array_get(new, (size_t)(now - is->schema->fields)))
+			    : NULL);
+	}
+	for (uint32_t i = 0; i < is->schema->field_count; i++)
+		if (!find_field(was->schema, is->schema->fields[i].name))
+			json_difference(differences, was->name, is->schema->fields[i].name, NULL,
+					json_incref(json_array_get(new, i)));
+	json_decref(old);
+	json_decref(new);
+}
+
+/* --- As either --------------------------------------------------------------------- */
+
+/* 0, or EXIT_MISMATCH. */
+static int diff_object(const struct diff *diff, const struct shr_object_info *was,
+		       const struct shr_object_info *is)
+{
+	int together = was->kind == is->kind && !shr_schema_match(was->schema, is->schema);
+
+	if (!diff->differences) {
+		diff_object_text(diff->style, was, is, together);
+		return together ? 0 : EXIT_MISMATCH;
+	}
+	if (!together || is_another(was, is))
+		json_diff_object(diff->differences, was, is, together);
+	if (was->schema && is->schema)
+		json_diff_fields(diff->differences, was, is);
+	return together ? 0 : EXIT_MISMATCH;
+}
+
+/* What one has alone: 0, or EXIT_MISMATCH. */
+static int diff_one_sided(const struct diff *diff, const struct shr_object_info *was,
+			  const struct shr_object_info *is)
+{
+	if (diff->differences)
+		json_diff_object(diff->differences, was, is, !was);
+	else
+		diff_one_sided_text(diff->style, was ? "-" : "+", was ? was : is);
+	return was ? EXIT_MISMATCH : 0;
+}
+
+static int diff_objects(const struct diff *diff, const struct shr_inspect *was,
+			const struct shr_inspect *is, const char *name, const char *other)
 {
 	struct shr_object_info object, now;
 	struct shr_segment_info info, of_other;
@@ -471,23 +585,43 @@ static int schema_diff(const struct shr_inspect *was, const struct shr_inspect *
 			return failed(name, err);
 		index = shr_inspect_find(is, object.name);
 		if (index < 0) {
-			diff_one_sided(style, "-", &object);
-			result = EXIT_MISMATCH;
+			result |= diff_one_sided(diff, &object, NULL);
 			continue;
 		}
 		err = shr_inspect_object(is, (uint32_t)index, &now);
 		if (err)
 			return failed(other, err);
-		if (diff_object(style, &object, &now))
-			result = EXIT_MISMATCH;
+		result |= diff_object(diff, &object, &now);
 	}
 	for (uint32_t i = 0; i < of_other.objects; i++) {
 		err = shr_inspect_object(is, i, &now);
 		if (err)
 			return failed(other, err);
 		if (shr_inspect_find(was, now.name) < 0)
-			diff_one_sided(style, "+", &now);
+			result |= diff_one_sided(diff, NULL, &now);
 	}
+	return result;
+}
+
+static int schema_diff(const struct shr_inspect *was, const struct shr_inspect *is,
+		       const struct style *style, const char *name, const char *other)
+{
+	struct diff diff = {.style = style, .differences = is_json(style) ? json_array() : NULL};
+	int result = diff_objects(&diff, was, is, name, other);
+	json_t *json;
+
+	if (!diff.differences)
+		return result;
+	json = json_object();
+	json_put(json, "v", json_integer(1));
+	json_put_bytes(json, "segment", name);
+	json_put_bytes(json, "other", other);
+	json_put(json, "together", json_boolean(!result));
+	json_put(json, "differences", diff.differences);
+	if (!result || result == EXIT_MISMATCH)
+		show_json(style, json);
+	else
+		json_decref(json);
 	return result;
 }
 

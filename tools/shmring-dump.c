@@ -196,8 +196,8 @@ static int run_schema(int argc, char **argv, struct request *request)
 
 	if (argc > !request->image)
 		return usage("one segment at a time, not also", argv[!request->image]);
-	if (request->diff && (request->as_c || is_json(&request->style)))
-		return usage("--diff shows text only", NULL);
+	if (request->diff && request->as_c)
+		return usage("--diff shows text or JSON", NULL);
 	result = open_segment(&inspect, &argc, &argv, request, &name);
 	if (!result)
 		result = command_schema(inspect, request, name);
