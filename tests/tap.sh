@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: MIT
+# What the tests that are shell scripts have in common, to be sourced by them:
+#
+#	name=/what-$$			of segments: $name, $name-2, $name-old ...
+#	plan=37				of tests, if that is known now
+#	. "${top_srcdir:-.}/tests/tap.sh"
+#
+# At its end the files in $dir and these segments are removed and the processes in $started
+# killed, after at_end, which a test may define.
+# shellcheck shell=sh disable=SC2034
+dir=$(mktemp -d)
+started=
+at_end() { :; }
+tap_end() {
+	at_end
+	for pid in $started; do kill -9 "$pid" 2>/dev/null; done
+	rm -rf "$dir"
+	[ -z "$name" ] || rm -rf "/dev/shm$name" "/dev/shm$name"-*
+}
+trap tap_end EXIT
+trap 'exit 1' HUP INT TERM
+[ -z "$plan" ] || echo "1..$plan"
+n=0
+ok() { # description, status
+	n=$((n + 1))
+	if [ "$2" -eq 0 ]; then echo "ok $n - $1"; else echo "not ok $n - $1"; fi
+}
+is() { # description, got, wanted
+	n=$((n + 1))
+	if [ "$2" = "$3" ]; then echo "ok $n - $1"; else
+		echo "not ok $n - $1"
+		printf '%s\n' "$2" | sed 's/^/# got:    /'
+		printf '%s\n' "$3" | sed 's/^/# wanted: /'
+	fi
+}
+vain= # waits that were in vain
+soon() { # a shell condition comes true within 30 s
+	tries=0
+	while ! eval "$1"; do
+		tries=$((tries + 1))
+		if [ $tries -gt 3000 ]; then
+			vain="$vain$1
+"
+			return 1
+		fi
+		sleep 0.01
+	done
+}
+dump() { ./shmring-dump "$@" 2>"$dir/err"; }
+status() { ./shmring-dump "$@" >"$dir/out" 2>"$dir/err" </dev/null; echo $?; }
