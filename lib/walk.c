@@ -30,6 +30,7 @@ struct shr_walk {
 	struct ring_view view; /* geometry; nothing is mapped */
 	uint64_t shm;	       /* where the ring lies in the file */
 	uint64_t at;
+	uint64_t tail; /* as it was read last; at or below @at: to be read anew */
 	uint64_t lost;
 	uint64_t sequence; /* that the next record should have; 0: not known */
 	uint64_t untold;   /* records missing before it */
@@ -497,6 +498,7 @@ int shr_walk_open(struct shr_walk **result, const struct shr_inspect *inspect, u
 	walk->flags = flags;
 	walk->max_payload = max_payload;
 	walk->lost = 0;
+	walk->tail = walk->at;
 	*result = walk;
 	return 0;
 }
@@ -575,26 +577,41 @@ static uint32_t public_state(uint64_t word)
 }
 
 /*
+ * Is there a claim at the walk's place? 0, -EAGAIN. The tail only grows, and each look
+ * takes its line from the producers: it is read again when the walk is there.
+ */
+static int read_claimed(struct shr_walk *walk)
+{
+	uint64_t tail;
+	int err = ring_number(walk, &tail, offsetof(struct shm_ring, tail));
+
+	if (err == -EAGAIN) /* it moves fast, so it is beyond */
+		return 0;
+	if (err)
+		return err;
+	if ((int64_t)(tail - walk->at) <= 0)
+		return -EAGAIN;
+	if (tail - walk->at <= walk->view.capacity)
+		walk->tail = tail;
+	return 0;
+}
+
+/*
  * What is at the walk's place: 1 a record, *@total beyond the place; 0 no
  * record, *@total likewise; -EAGAIN nothing yet; -ECANCELED it changed under us.
  */
 static int look(struct shr_walk *walk, struct shr_walk_record *record, uint64_t *total)
 {
-	uint64_t word, tail = walk->at + 8;
+	uint64_t word;
 	uint32_t state;
 	size_t copied;
 	int err;
 
-	if (!walk->view.single)
-		err = ring_number(walk, &tail, offsetof(struct shm_ring, tail));
-	else
-		err = 0;
-	if (err == -EAGAIN) /* it moves fast, so it is beyond */
-		tail = walk->at + 8;
-	else if (err)
-		return err;
-	if ((int64_t)(tail - walk->at) <= 0)
-		return -EAGAIN;
+	if (!walk->view.single && (int64_t)(walk->tail - walk->at) <= 0) {
+		err = read_claimed(walk);
+		if (err)
+			return err;
+	}
 	err = inspect_read_u64(walk->inspect, &word, data_offset(walk, walk->at));
 	if (err)
 		return err == -EAGAIN ? -ECANCELED : err;
