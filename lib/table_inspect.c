@@ -96,13 +96,46 @@ static int read_look(const struct shr_inspect *inspect, uint64_t at, uint64_t st
 			    at);
 }
 
+uint64_t table_next_slot(const struct shr_inspect *inspect, const struct shm_object *entry,
+			 const struct table_geometry *is, uint64_t slot)
+{
+	const uint64_t slots = entry->offset + is->slots_at;
+	uint64_t data = inspect_next_data(inspect->object.fd, slots + slot * is->slot_size);
+	uint64_t next = data > slots ? (data - slots) / is->slot_size : 0;
+
+	return next > slot ? next : slot;
+}
+
+/* The numbers of the @some slots, that fit into a look, from byte @at on. */
+static int read_slots(const struct shr_inspect *inspect, const struct table_view *view, uint64_t at,
+		      uint32_t some, struct shr_slot_info *info)
+{
+	const uint64_t step = view->is.slot_size;
+	char one[SLOTS_LOOK], two[SLOTS_LOOK];
+	int err = read_look(inspect, at, step, some, one);
+
+	if (!err)
+		err = read_look(inspect, at, step, some, two);
+	for (uint32_t i = 0; !err && i < some; i++) {
+		const uint64_t where = i * step + offsetof(struct shm_slot, sequence);
+		struct numbers numbers, again;
+
+		memcpy(&numbers, one + where, sizeof(numbers));
+		memcpy(&again, two + where, sizeof(again));
+		if (memcmp(&numbers, &again, sizeof(numbers)))
+			err = read_numbers(inspect, at + i * step, &numbers);
+		info[i] = table_info(view, numbers.generation, numbers.sequence);
+	}
+	return err;
+}
+
 int shr_inspect_slots(const struct shr_inspect *inspect, uint32_t index, uint32_t first,
 		      uint32_t most, struct shr_slot_info *info)
 {
-	char one[SLOTS_LOOK], two[SLOTS_LOOK];
 	const struct shm_object *entry;
 	struct table_view view = {0};
-	uint32_t count, some;
+	uint32_t count, look;
+	uint64_t data = 0; /* below it there is a hole: no slot was ever used */
 	int err;
 
 	entry = table_of(inspect, index, &view.is, &err);
@@ -110,25 +143,25 @@ int shr_inspect_slots(const struct shr_inspect *inspect, uint32_t index, uint32_
 		return err;
 	count = first < view.is.slots ? view.is.slots - first : 0;
 	count = count < most ? count : most;
-	for (uint32_t done = 0; done < count; done += some) {
-		uint64_t step = view.is.slot_size;
-		uint64_t at = entry->offset + view.is.slots_at + (first + done) * step;
+	look = view.is.slot_size < SLOTS_LOOK ? (uint32_t)(SLOTS_LOOK / view.is.slot_size) : 1;
+	for (uint32_t done = 0, some; done < count; done += some) {
+		uint64_t slot = (uint64_t)first + done;
 
-		some = step < sizeof(one) ? (uint32_t)(sizeof(one) / step) : 1;
-		some = some < count - done ? some : count - done;
-		err = read_look(inspect, at, step, some, one);
-		if (!err)
-			err = read_look(inspect, at, step, some, two);
-		for (uint32_t i = 0; !err && i < some; i++) {
-			const uint64_t where = i * step + offsetof(struct shm_slot, sequence);
-			struct numbers numbers, again;
-
-			memcpy(&numbers, one + where, sizeof(numbers));
-			memcpy(&again, two + where, sizeof(again));
-			if (memcmp(&numbers, &again, sizeof(numbers)))
-				err = read_numbers(inspect, at + i * step, &numbers);
-			info[done + i] = table_info(&view, numbers.generation, numbers.sequence);
+		some = look < count - done ? look : count - done;
+		if (data <= slot)
+			data = table_next_slot(inspect, entry, &view.is, slot);
+		if (data > slot) {
+			some = data - slot < count - done ? (uint32_t)(data - slot) : count - done;
+			for (uint32_t i = 0; i + 1 < some; i++)
+				info[done + i] = table_info(&view, 0, 0);
+			/* Where the file ends early there is no data, too: the last one is read. */
+			slot += some - 1;
+			done += some - 1;
+			some = 1;
 		}
+		err = read_slots(inspect, &view,
+				 entry->offset + view.is.slots_at + slot * view.is.slot_size, some,
+				 &info[done]);
 		if (err)
 			return err;
 	}
@@ -210,16 +243,6 @@ int shr_inspect_slot(const struct shr_inspect *inspect, uint32_t index, uint32_t
 }
 
 /* --- Locks of slots ------------------------------------------------------------ */
-
-uint64_t table_next_slot(const struct shr_inspect *inspect, const struct shm_object *entry,
-			 const struct table_geometry *is, uint64_t slot)
-{
-	const uint64_t slots = entry->offset + is->slots_at;
-	uint64_t data = inspect_next_data(inspect->object.fd, slots + slot * is->slot_size);
-	uint64_t next = data > slots ? (data - slots) / is->slot_size : 0;
-
-	return next > slot ? next : slot;
-}
 
 /* A word that is not 0 is of one that is held, or was by one that died, or is spoilt. */
 static int is_to_see(const struct table_geometry *is, const struct shm_slot *slot)
