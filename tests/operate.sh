@@ -11,7 +11,7 @@ end_all() {
 }
 trap end_all EXIT
 trap 'exit 1' INT TERM
-plan=113
+plan=117
 echo 1..$plan
 n=0
 ok() { # description, status
@@ -454,6 +454,18 @@ reset 1 lost mutexes: the next one to lock each is told to repair"
 is "the next one is told to repair" "$(./peer take "$name-l" | sed 's/ deaths.*//')" "owner dead"
 is "and then all is well" "$(./peer take "$name-l" | sed 's/ deaths.*//'; dump check "$name-l")" "clean
 no damage"
+./peer pthread-lose "$name-lp"
+run repair "$name-lp" >/dev/null
+lost="nothing to repair: nobody is dead, 0 live
+mutex mutex[0] is lost: an owner died, and the next one gave it up"
+is "one of pthread is told, too" "$(repair "$name-lp")" "0
+$lost
+1 lost mutexes are left alone: those of pthread cannot be reset"
+is "and not promised to be reset" "$(repair --reset-lost --dry-run "$name-lp" | tail -n 1)" \
+	"1 lost mutexes are left alone: those of pthread cannot be reset"
+is "--reset-lost refuses it" "$(fails repair --reset-lost "$name-lp")" "1
+shmring: $name-lp: a pthread mutex cannot be reset while others may use it"
+is "so it is lost still" "$(dump locks -o jsonl "$name-lp" | jq -c '[.locks[].state]')" '["lost"]'
 is "repair of no segment" "$(repair "$name-no" | head -n 1)" 3
 
 # --- gc

@@ -12,6 +12,7 @@
  *	peer count NAME COUNT           add 1 under the mutex COUNT times, and notify
  *	peer await NAME VALUE           sleep on the event until the sum is VALUE
  *	peer pthread NAME               make a segment with a pthread mutex, or use it
+ *	peer pthread-lose NAME          the same, and an owner dies and the next one gives it up
  *	peer table NAME MODE ID COUNT   COUNT changes of a record of a table of that mode
  *	peer look NAME MODE COUNT       read it, as an observer, until it was changed COUNT times
  *	peer inside NAME MODE           begin a change of it and wait to be killed
@@ -19,9 +20,11 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <shmring/shmring.h>
@@ -223,6 +226,26 @@ static void do_pthread(const char *name)
 	puts("locked");
 }
 
+/* A process dies with it, and the next one unlocks it without a repair: it is lost. */
+static void do_pthread_lose(const char *name)
+{
+	struct shr_segment_options options = {.struct_size = sizeof(options),
+					      .locks = SHR_LOCKS_PTHREAD};
+	pid_t child = fork();
+
+	must(child < 0, "fork");
+	if (child)
+		waitpid(child, NULL, 0);
+	must(shr_mutex_open(&mutex, name, "+>", 1, &options), "open");
+	if (!child) {
+		must(shr_mutex_lock(mutex, 0), "lock");
+		raise(SIGKILL);
+	}
+	if (shr_mutex_lock(mutex, 0) != -EOWNERDEAD)
+		must(-1, "no owner died");
+	must(shr_mutex_unlock(mutex, 0), "unlock");
+}
+
 /* --- Tables -------------------------------------------------------------------- */
 
 struct entry {
@@ -381,6 +404,8 @@ int main(int argc, char **argv)
 		do_await(argv[2], strtoull(argv[3], NULL, 10));
 	else if (argc == 3 && !strcmp(argv[1], "pthread"))
 		do_pthread(argv[2]);
+	else if (argc == 3 && !strcmp(argv[1], "pthread-lose"))
+		do_pthread_lose(argv[2]);
 	else if (argc == 6 && !strcmp(argv[1], "table"))
 		do_table(argv[2], (uint32_t)atoi(argv[3]), (uint32_t)atoi(argv[4]), strtoull(argv[5], NULL, 10));
 	else if (argc == 5 && !strcmp(argv[1], "look"))

@@ -395,7 +395,10 @@ static int reset_lost(const char *name, const struct shr_inspect *inspect,
 	shr_segment_detach(segment);
 	if (err < 0)
 		return operate_failed(name, err);
-	if (lost && !repair->reset_lost)
+	if (lost && survey->info.locks == SHR_LOCKS_PTHREAD)
+		printf("%" PRIu64 " lost mutexes are left alone: those of pthread cannot be reset\n",
+		       lost);
+	else if (lost && !repair->reset_lost)
 		printf("%" PRIu64 " lost mutexes are left alone: --reset-lost makes them usable\n",
 		       lost);
 	else if (lost && repair->dry_run)
