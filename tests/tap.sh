@@ -36,9 +36,10 @@ is() { # description, got, wanted
 vain= # waits that were in vain
 soon() { # a shell condition comes true within 30 s
 	tries=0
-	while ! eval "$1"; do
+	until eval "$1"; do
+		[ $tries -gt 0 ] || deadline=$(($(date +%s) + 30))
 		tries=$((tries + 1))
-		if [ $tries -gt 3000 ]; then
+		if [ $((tries % 20)) = 0 ] && [ "$(date +%s)" -gt $deadline ]; then
 			vain="$vain$1
 "
 			return 1
@@ -47,4 +48,4 @@ soon() { # a shell condition comes true within 30 s
 	done
 }
 dump() { ./shmring-dump "$@" 2>"$dir/err"; }
-status() { ./shmring-dump "$@" >"$dir/out" 2>"$dir/err" </dev/null; echo $?; }
+status() { ./shmring-dump "$@" >"$dir/out" 2>"$dir/err"; echo $?; }
