@@ -84,18 +84,22 @@ static void make_many(void)
 	must(shr_ring_close(ring), "close");
 }
 
-/* It ends in the middle of all these updates. */
+/*
+ * It ends in the middle of all these updates. The table is larger by far, as what is saved
+ * may be read again as often as it is large: some seconds.
+ */
 static void make_torn(void)
 {
+	const uint32_t torn = 1u << 16;
 	struct shr_table_options options = {.struct_size = sizeof(options),
 					    .mode = SHR_TABLE_IN_PLACE,
-					    .slots = 1u << 13,
+					    .slots = 1u << 21,
 					    .record_size = 24};
 	struct shr_table *table = NULL;
 	void *record;
 
 	must(shr_table_open(&table, name, "+>", &options, NULL), "open");
-	for (uint32_t i = 0; i < options.slots; i++) {
+	for (uint32_t i = 0; i < torn; i++) {
 		uint32_t slot;
 
 		must(shr_table_insert(table, "a record", 8, &slot), "insert");

@@ -7,7 +7,7 @@ dir=$(mktemp -d)
 trap 'rm -rf "$dir" "/dev/shm$name" "/dev/shm$name"-*' EXIT
 trap 'exit 1' INT TERM
 src=${top_srcdir:-.}
-plan=36
+plan=38
 echo 1..$plan
 n=0
 ok() { # description, status
@@ -70,6 +70,21 @@ is "and makes the same segment" "$(dump -o json schema "$name-again" | jq .objec
 	"$(dump -o json schema "$name" | jq .objects)"
 is "diff says that they are the same" "$(dump schema --diff="$name-again" "$name")" \
 	"ring orders: struct order version 2"
+
+jq '.fields[2].enum[1].name = "sold" | .fields[3].enum[0].value = 7 | del(.fields[0].enum)' \
+	"$dir/schema.json" >"$dir/other.json"
+./shmring create "$name-other" --ring="orders,schema=$dir/other.json,capacity=4k,mode=overwrite"
+is "and which names and values are others" "$(dump schema --diff="$name-other" "$name")" \
+	'ring orders: struct order version 2
+  ~ id: u64 at 0, 0 none, 18446744073709551615 last; now u64 at 0
+  ~ side: u8 at 16, 0 buy, 1 sell, 1 short, 3 a,"b"\x1b[2J, 4 \xff; now u8 at 16, 0 buy, 1 sold, 1 short, 3 a,"b"\x1b[2J, 4 \xff
+  ~ sides: i8[3] at 17, -1 no, 0 maybe, 1 yes; now i8[3] at 17, 7 no, 0 maybe, 1 yes'
+is "as JSON" "$(dump -o json schema --diff="$name-other" "$name" |
+	jq -c '.together, (.differences[] | [.change, .field, .was.enum[1].name, .is.enum[1].name])')" \
+	'true
+["changed","id","last",null]
+["changed","side","sell","sold"]
+["changed","sides","maybe","maybe"]'
 
 # As C, by which another program makes the same
 {

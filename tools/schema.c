@@ -9,6 +9,17 @@
 
 /* --- Text and JSON --------------------------------------------------------------- */
 
+#define NUMBER_MAX 24
+
+/* The value that has the name. */
+static const char *number_of(const struct shr_field *field, const struct shr_enum_name *name,
+			     char number[NUMBER_MAX])
+{
+	snprintf(number, NUMBER_MAX, field->kind == SHR_KIND_U64 ? "%" PRIu64 : "%" PRId64,
+		 name->value);
+	return number;
+}
+
 /* "0 buy, 1 sell", in lines below the field's name. */
 static void enum_text(const struct shr_field *field)
 {
@@ -18,11 +29,10 @@ static void enum_text(const struct shr_field *field)
 	for (uint32_t i = 0; i < field->name_count; i++) {
 		const struct shr_enum_name *name = &field->names[i];
 		int last = i + 1 == field->name_count;
-		char number[24];
+		char number[NUMBER_MAX];
 		int width;
 
-		snprintf(number, sizeof(number), field->kind == SHR_KIND_U64 ? "%" PRIu64 : "%" PRId64,
-			 name->value);
+		number_of(field, name, number);
 		width = (int)strlen(number) + 1 + text_width(name->name) + !last;
 		if (column + 1 + width > WIDTH) {
 			printf("%s%*s", i ? "\n" : "", INDENT, "");
@@ -350,9 +360,11 @@ struct diff {
 	json_t *differences; /* an array; NULL: as text */
 };
 
-/* "f64[2] at 8", and the unit */
+/* "f64[2] at 8", the unit, and the names of values */
 static void put_field(const struct shr_field *field)
 {
+	char number[NUMBER_MAX];
+
 	fputs(shr_kind_name(field->kind), stdout);
 	if (field->count)
 		printf("[%" PRIu32 "]", field->count);
@@ -360,6 +372,10 @@ static void put_field(const struct shr_field *field)
 	if (field->unit) {
 		fputs(", ", stdout);
 		text_string(stdout, field->unit);
+	}
+	for (uint32_t i = 0; i < field->name_count; i++) {
+		printf(", %s ", number_of(field, &field->names[i], number));
+		text_string(stdout, field->names[i].name);
 	}
 }
 
@@ -371,10 +387,21 @@ static const struct shr_field *find_field(const struct shr_schema *schema, const
 	return NULL;
 }
 
+static int same_names(const struct shr_field *a, const struct shr_field *b)
+{
+	if (a->name_count != b->name_count)
+		return 0;
+	for (uint32_t i = 0; i < a->name_count; i++)
+		if (a->names[i].value != b->names[i].value ||
+		    strcmp(a->names[i].name, b->names[i].name))
+			return 0;
+	return 1;
+}
+
 static int same_field(const struct shr_field *a, const struct shr_field *b)
 {
 	return a->kind == b->kind && a->count == b->count && a->offset == b->offset &&
-	       !strcmp(a->unit ? a->unit : "", b->unit ? b->unit : "");
+	       !strcmp(a->unit ? a->unit : "", b->unit ? b->unit : "") && same_names(a, b);
 }
 
 /* "  + name: f64 at 8" */
