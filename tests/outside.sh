@@ -37,7 +37,7 @@ built() {
 	make distdir distdir="$dir/release" &&
 		mkdir "$dir/build" && cd "$dir/build" &&
 		"$dir/release/configure" --quiet --disable-tools --prefix="$prefix" \
-			CC="$CC" CXX="$CXX" CFLAGS=-O1 &&
+			CC="$CC" CXX="$CXX" CFLAGS=-O0 &&
 		make -j"$jobs" && make install && make install DESTDIR="$stage"
 }
 (built) >"$dir/log" 2>&1

@@ -42,32 +42,32 @@ full|lock|passes|N=3 KILLS=1 FENCE=UNLOCKER|3 processes, 1 kill, fence in unlock
 full|lock|passes|N=3 KILLS=2 GIVE_UP RESET|3 processes, 2 kills, giving up, reset
 full|lock|ends|N=3 KILLS=2 SLICES=REST|3 processes, 2 kills: all come to an end
 both|lock|sleeps|KILLS=1 SLICES=NEVER|no slices, with deaths
-both|lock|cycle|KILLS=1 SLICES=REST WITHOUT_LOOK|no look at the owner before a sleep
+full|lock|cycle|KILLS=1 SLICES=REST WITHOUT_LOOK|no look at the owner before a sleep
 both|lock|assertion|KILLS=1 STEAL_WITHOUT_BYTE|steal without the byte
-both|lock|assertion|KILLS=1 RELEASE_BEFORE_CAS|the byte released before the CAS
+full|lock|assertion|KILLS=1 RELEASE_BEFORE_CAS|the byte released before the CAS
 both|lock|assertion|N=3 SLICES=NEVER WORD_BEFORE_BYTE|steal with the word seen before the byte was won
-both|lock|sleeps|SLICES=NEVER FENCE=NOBODY|no fence on either side
+full|lock|sleeps|SLICES=NEVER FENCE=NOBODY|no fence on either side
 both|lock|sleeps|SLICES=NEVER LOOK_BEFORE_STORE|unlock looks at sleepers before its store
 full|lock|sleeps|SLICES=NEVER KEY_AFTER_LOOK|the key read after the look at the word
-both|lock|sleeps|FIRST=2 SLICES=NEVER WAIT_ON_WORD|sleep on the word and not on the sequence
+full|lock|sleeps|FIRST=2 SLICES=NEVER WAIT_ON_WORD|sleep on the word and not on the sequence
 both|lock|assertion|KILLS=1 ATTACH_WITHOUT_SWEEP|attach without a sweep
-both|lock|assertion|KILLS=1 SWEEP_WITHOUT_DIRTY|the sweep forgets D
+full|lock|assertion|KILLS=1 SWEEP_WITHOUT_DIRTY|the sweep forgets D
 both|lock|sleeps|KILLS=1 SLICES=NEVER ORDERLY SWEEP_WITHOUT_WAKE|the sweep wakes nobody
-both|lock|sleeps|N=3 KILLS=1 SLICES=NEVER ORDERLY LOST_QUIETLY|who leaves a lost mutex does not pass its wake on
+full|lock|sleeps|N=3 KILLS=1 SLICES=NEVER ORDERLY LOST_QUIETLY|who leaves a lost mutex does not pass its wake on
 both|member|passes|N=2 KILLS=2 LIVES=3|2 slots, 2 processes, 2 kills, 3 attaches
 full|member|passes|N=2 KILLS=4 LIVES=5|2 slots, 2 processes, 4 kills, 5 attaches
 full|member|passes|N=3 KILLS=2 LIVES=4|2 slots, 3 processes, 2 kills, 4 attaches
 both|member|assertion|KILLS=1 ATTACH_WITHOUT_SWEEP|attach without a sweep
-both|member|assertion|KILLS=2 FREE_BEFORE_SWEEP|FREE before the sweep is complete
+full|member|assertion|KILLS=2 FREE_BEFORE_SWEEP|FREE before the sweep is complete
 both|member|assertion|KILLS=1 TAKE_OVER_WITHOUT_BYTE|take over without the byte
 full|member|assertion|KILLS=1 TAKE_OVER_WITHOUT_RECORD|take over without recording the death
-both|member|assertion|KILLS=1 RELEASE_BEFORE_THINGS|the byte released before the things are swept
+full|member|assertion|KILLS=1 RELEASE_BEFORE_THINGS|the byte released before the things are swept
 both|member|assertion|KILLS=1 FREE_BEFORE_GIVE_BACK|detach stores FREE before things are given back
-both|member|assertion|KILLS=2 COUNT_BY_INCREMENT|deaths counted by increment
+full|member|assertion|KILLS=2 COUNT_BY_INCREMENT|deaths counted by increment
 both|member|assertion|KILLS=1 RECORD_ALWAYS|a death recorded without looking at the counters
-both|member|assertion|KILLS=1 INTRODUCE_BEFORE_SWEEP|identity and attaches before the sweep
+full|member|assertion|KILLS=1 INTRODUCE_BEFORE_SWEEP|identity and attaches before the sweep
 both|member|assertion|KILLS=1 USED_LAST|USED after attaches + 1
-both|member|assertion|KILLS=1 IDENTITY_LAST|identity after attaches + 1
+full|member|assertion|KILLS=1 IDENTITY_LAST|identity after attaches + 1
 both|event|passes|SLICES=NEVER|fence in the publisher, no deaths, no slices
 full|event|passes|SLICES=NEVER FENCE=SLEEPER|membarrier in the sleeper, no deaths, no slices
 full|event|passes|KILLS=2 ONLY_SLEEPERS_DIE SLICES=NEVER|fence in the publisher, sleepers die, no slices
@@ -78,13 +78,13 @@ full|event|ends|KILLS=4 SLICES=REST|fence in the publisher, any deaths: no sleep
 full|event|ends|KILLS=4 SLICES=REST FENCE=SLEEPER|membarrier in the sleeper, any deaths: no sleep without end
 both|event|sleeps|KILLS=1 SLICES=NEVER|no slices, with deaths
 full|event|sleeps|KILLS=1 SLICES=NEVER FENCE=SLEEPER|no slices, with deaths, membarrier
-both|event|cycle|KILLS=1 SLICES=REST SLICE_WITHOUT_LOOK|no look after a slice
+full|event|cycle|KILLS=1 SLICES=REST SLICE_WITHOUT_LOOK|no look after a slice
 both|event|sleeps|SLICES=NEVER FENCE=NOBODY|no fence on either side
-both|event|sleeps|SLICES=NEVER CLEAR_AFTER_WAKE|the bit cleared after the wake
+full|event|sleeps|SLICES=NEVER CLEAR_AFTER_WAKE|the bit cleared after the wake
 both|event|sleeps|SLICES=NEVER SEQUENCE_STAYS|the sequence not moved
-both|event|sleeps|SLICES=NEVER BIT_AFTER_LOOK|the bit set after the second look
+full|event|sleeps|SLICES=NEVER BIT_AFTER_LOOK|the bit set after the second look
 both|event|sleeps|SLICES=NEVER KEY_AFTER_LOOK|the key read after the second look
-both|event|assertion|KILLS=2 LEAKING_COUNT|a count of sleepers instead of a bit
+full|event|assertion|KILLS=2 LEAKING_COUNT|a count of sleepers instead of a bit
 both|ring|passes|P=1 KILLS=1 RECORDS=3|1 producer, 1 kill, the consumer cleans
 full|ring|passes|KILLS=1 RECORDS=2|2 producers, 1 kill, the consumer cleans
 full|ring|passes|KILLS=1 RECORDS=2 CAP=5 HISTORY=1|2 producers, 1 kill, the consumer cleans, history
@@ -99,15 +99,15 @@ full|ring|passes|KILLS=1 RECORDS=3 LOOKALIKE|2 producers, 1 kill, a payload that
 full|ring|assertion|KILLS=1 RECORDS=3 LOOKALIKE SWEEP_LOOKS_AGAIN|the sweep mends the word that is there when it looks again
 both|ring|assertion|KILLS=1 RECORDS=3 TAIL_BEFORE_WORD|the tail stored before the word
 full|ring|assertion|KILLS=1 RECORDS=3 CLEAN_EXACTLY_AT_TAIL|clean exactly at tail
-both|ring|assertion|KILLS=1 RECORDS=3 MEND_WITHOUT_ZERO|the lock mended, the word at tail left
+full|ring|assertion|KILLS=1 RECORDS=3 MEND_WITHOUT_ZERO|the lock mended, the word at tail left
 both|ring|assertion|KILLS=2 RECORDS=2 RECORDS_BEFORE_LOCK|a record mended before the lock
-both|ring|assertion|KILLS=1 RECORDS=3 CLEAN_BEFORE_POSITION|cleaned before position is stored
+full|ring|assertion|KILLS=1 RECORDS=3 CLEAN_BEFORE_POSITION|cleaned before position is stored
 full|ring|assertion|KILLS=1 RECORDS=3 PAD_BEFORE_TAIL|PAD final before the tail store
 full|ring|assertion|KILLS=1 RECORDS=3 TWO_WORDS_ONE_TAIL|one tail store for PAD and record
 both|ring|sleeps|KILLS=1 RECORDS=3 ATTACH_WITHOUT_SWEEP|attach without a sweep
-both|ring|assertion|KILLS=1 RECORDS=3 RELEASE_WITHOUT_JOURNAL|skipped without a journal
+full|ring|assertion|KILLS=1 RECORDS=3 RELEASE_WITHOUT_JOURNAL|skipped without a journal
 both|ring|assertion|KILLS=1 RECORDS=3 CAP=5 SEQUENCE NUMBER_NOT_GIVEN_BACK|the number of an undone claim is not given back
-both|ring|assertion|KILLS=1 RECORDS=3 CAP=5 SEQUENCE DROPS DROP_WITHOUT_JOURNAL|a drop without a journal
+full|ring|assertion|KILLS=1 RECORDS=3 CAP=5 SEQUENCE DROPS DROP_WITHOUT_JOURNAL|a drop without a journal
 both|join|passes|KILLS=1|1 gate that joins, 1 kill
 both|join|passes|KILLS=2 DURABLE JOINS=2|1 durable gate that joins, 2 kills
 both|join|passes|KILLS=2 FIRST_GATE|2 gates, 2 kills
@@ -115,13 +115,13 @@ full|join|passes|KILLS=2 JOINS=2 CAP=4 RECORDS=7|1 gate that joins twice, 2 kill
 full|join|passes|KILLS=3 JOINS=2 FIRST_GATE|2 gates, 3 kills, joins twice
 full|join|passes|KILLS=3 JOINS=2 FIRST_GATE DURABLE|2 durable gates, 3 kills, joins twice
 both|join|assertion|KILLS=1 SECOND_LOOK_FROM_CLEAN|the second look at gates counts those below the old reclaim
-both|join|assertion|WITHOUT_SECOND_LOOK|no second look at the gates
+full|join|assertion|WITHOUT_SECOND_LOOK|no second look at the gates
 both|join|assertion|JOINER_WITHOUT_FENCE|no fence in the joiner
-both|join|assertion|CLEANER_WITHOUT_FENCE|no fence in the cleaner
+full|join|assertion|CLEANER_WITHOUT_FENCE|no fence in the cleaner
 both|join|assertion|ZERO_BEFORE_RECLAIM|zeroes before reclaim
-both|join|assertion|KILLS=1 SUCCESSOR_WITHOUT_GATES|a successor zeroes up to reclaim without looking at gates
+full|join|assertion|KILLS=1 SUCCESSOR_WITHOUT_GATES|a successor zeroes up to reclaim without looking at gates
 both|join|assertion|KILLS=1 DURABLE EVICT_DURABLE|a durable gate evicted
-both|join|assertion|KILLS=1 EVICT_WITHOUT_BYTE|a gate evicted without its owner's byte
+full|join|assertion|KILLS=1 EVICT_WITHOUT_BYTE|a gate evicted without its owner's byte
 both|queue|passes|KILLS=1 RECORDS=1|2 workers, 1 record, 1 kill
 both|queue|passes|RECORDS=2 AT_MOST_ONCE|2 workers, 2 records, no deaths, at most once
 full|queue|passes|KILLS=1 RECORDS=2|2 workers, 2 records, 1 kill
@@ -132,11 +132,11 @@ both|queue|ends|KILLS=1 RECORDS=1|2 workers, 1 record, 1 kill: all is found
 full|queue|ends|KILLS=1 RECORDS=2|2 workers, 2 records, 1 kill: all is found
 full|queue|ends|KILLS=1 RECORDS=2 WITHOUT_REWIND|the same without rewind, which is a hint
 both|queue|assertion|KILLS=1 RECORDS=2 TAKEN_BEFORE_TOKEN|TAKEN before the token
-both|queue|assertion|KILLS=1 RECORDS=2 REDELIVER_WITHOUT_BYTE|redelivered without the byte, and acknowledged by who had it
+full|queue|assertion|KILLS=1 RECORDS=2 REDELIVER_WITHOUT_BYTE|redelivered without the byte, and acknowledged by who had it
 both|queue|cycle|RECORDS=2 WITHOUT_REWIND WITHOUT_LOOK|no rewind and no look for what came back
-both|queue|cycle|KILLS=1 RECORDS=1 WITHOUT_LOOK|no look for what came back, with deaths
+full|queue|cycle|KILLS=1 RECORDS=1 WITHOUT_LOOK|no look for what came back, with deaths
 both|queue|cycle|KILLS=1 RECORDS=1 NACKS=2 WITHOUT_LOOK MEND_LEAVES_TAKE|nor back to the gate when the take lock is mended
-both|queue|assertion|KILLS=1 RECORDS=2 GATE_WITHOUT_JOURNAL|the gate moved without a journal
+full|queue|assertion|KILLS=1 RECORDS=2 GATE_WITHOUT_JOURNAL|the gate moved without a journal
 both|queue|sleeps|KILLS=1 RECORDS=2 ATTACH_WITHOUT_SWEEP|attach without a sweep
 full|queue|sleeps|KILLS=1 RECORDS=3 SWEEP_WITHOUT_GATE|the sweep ends at a word that was cleaned under it
 both|overwrite|passes|RECORDS=3|no deaths
@@ -144,30 +144,30 @@ full|overwrite|passes|RECORDS=4|no deaths, 4 records
 full|overwrite|passes|KILLS=1 RECORDS=3|1 kill
 full|overwrite|passes|KILLS=1 RECORDS=3 OBSERVER|1 kill, the reader only observes
 full|overwrite|passes|KILLS=1 RECORDS=4|1 kill, 4 records
-both|overwrite|assertion|READER_WITHOUT_FENCE|no fence in the reader
+full|overwrite|assertion|READER_WITHOUT_FENCE|no fence in the reader
 both|overwrite|assertion|LOOK_BEFORE_COPY|the look at reclaim before the copy
-both|overwrite|assertion|CLEANER_WITHOUT_FENCE|no fence in the cleaner
+full|overwrite|assertion|CLEANER_WITHOUT_FENCE|no fence in the cleaner
 both|overwrite|assertion|ZERO_BEFORE_RECLAIM|zeroes before reclaim
-both|overwrite|assertion|PASS_BUSY|a record in work is passed
+full|overwrite|assertion|PASS_BUSY|a record in work is passed
 both|table|passes|KILLS=2|a record in two copies, 2 writers, 1 reader, 2 kills
 both|table|passes|IN_PLACE KILLS=2|a record in place, 2 writers, 1 reader, 2 kills
 both|table|assertion|NO_FENCE|no fence between the lock and the stores to the copy
-both|table|assertion|ACCEPT_ONE_STEP|a reader accepts a sequence that moved by one
+full|table|assertion|ACCEPT_ONE_STEP|a reader accepts a sequence that moved by one
 both|table|assertion|CURRENT_COPY|written to the current copy
-both|table|assertion|NOT_BROUGHT_UP|the other copy is not brought up to date
+full|table|assertion|NOT_BROUGHT_UP|the other copy is not brought up to date
 both|table|assertion|IN_PLACE KILLS=1 NOT_TOLD|in place, torn, and the next owner is not told
-both|table|assertion|IN_PLACE ODD_LATE|in place, odd after the first store
+full|table|assertion|IN_PLACE ODD_LATE|in place, odd after the first store
 both|table|assertion|IN_PLACE ACCEPT_ODD|in place, a reader accepts an odd sequence
 both|table|passes|INDEX OPERATIONS=2 KILLS=1|the index, 2 operations, 1 kill
 full|table|passes|INDEX OPERATIONS=3 KILLS=1|the index, 3 operations, 1 kill
-both|table|assertion|INDEX USED_FIRST|used before it is in the index
+full|table|assertion|INDEX USED_FIRST|used before it is in the index
 both|table|assertion|INDEX BURIED_FIRST|out of the index while it is used
-both|table|assertion|INDEX REMOVED_TO_EMPTY|a removed entry is empty, and no grave
+full|table|assertion|INDEX REMOVED_TO_EMPTY|a removed entry is empty, and no grave
 both|table|assertion|INDEX GENERATION_ONCE|the generation is not looked at again after the key
-both|table|assertion|INDEX VERSION_ONCE|the version of the index is not looked at again
+full|table|assertion|INDEX VERSION_ONCE|the version of the index is not looked at again
 both|table|assertion|INDEX EVEN_VERSION|a rebuild under an even version
 full|table|assertion|INDEX KILLS=1 NO_SCAN|an odd version, and the slots are not looked at
-both|table|assertion|INDEX KILLS=1 REPAIR_WITHOUT_REBUILD|a rebuild that its dead owner did not end stays so
+full|table|assertion|INDEX KILLS=1 REPAIR_WITHOUT_REBUILD|a rebuild that its dead owner did not end stays so
 END
 }
 

@@ -10,7 +10,7 @@
  *	torture-points	at every kill point (lib/killpoint.h), in a library built
  *			with them; for any machine
  *
- * usage: torture-step [STRIDE]   every STRIDE-th point, about, of long calls (60); 1: all
+ * usage: torture-step [STRIDE]   every STRIDE-th point, about, of long calls (300); 1: all
  *
  * A scenario prepares a segment, lets a child do its call, killed at point 1, 2,
  * ... until the call ends before it, and says what must hold after each. Prints
@@ -28,7 +28,7 @@
 #ifdef SHR_KILL_POINTS
 #define STRIDE 1
 #else
-#define STRIDE 120
+#define STRIDE 300
 #endif
 #define DEADLINE() shr_deadline_ns(20000000000)
 

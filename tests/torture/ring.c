@@ -9,7 +9,8 @@
  *	torture-ring-step	after every instruction (step.h)
  *	torture-ring-points	at every kill point of the library
  *
- * usage: torture-ring-step [STRIDE [PATTERN]]   every STRIDE-th point, about; 1: all.
+ * usage: torture-ring-step [STRIDE [PATTERN]]   every STRIDE-th point, about, of a third of the
+ * states; 1: all.
  *	  PATTERN: only scenarios whose names contain it
  *
  * A scenario is a call in a kind of ring in a state. Each point has a segment of its
@@ -19,9 +20,9 @@
 #include "states.h"
 
 #ifdef SHR_KILL_POINTS
-#define STRIDE 1
+#define STRIDE 2
 #else
-#define STRIDE 2000
+#define STRIDE 5000
 #endif
 
 /* --- Calls ------------------------------------------------------------------------- */
@@ -401,11 +402,26 @@ static void check_labels(void)
 }
 #endif
 
+/* Is it the state's turn? With a stride one of three is, each in another case. */
+static int is_due(unsigned long stride, int possible, int number)
+{
+	return stride == 1 || number % 3 == cases % 3 % possible;
+}
+
+static int count_possible(void)
+{
+	int count = 0;
+
+	for (now.state = 0; now.state < STATES; now.state++)
+		count += state_possible_here() != 0;
+	return count;
+}
+
 /* This call in this kind of ring: 1 if it is wrong in any state. */
 static int run_states(unsigned long stride, const char *pattern)
 {
 	unsigned long points = 0, point;
-	int some = 0, states = 0;
+	int some = 0, states = 0, possible = count_possible(), number = 0;
 	char scenario[200], one[200] = "";
 
 	failures = 0;
@@ -413,7 +429,8 @@ static int run_states(unsigned long stride, const char *pattern)
 		now.state = state;
 		snprintf(scenario, sizeof(scenario), "%s, %s: %s", now.kind->name, state_names[state],
 			 now.call->name);
-		if (!state_possible_here() || !strstr(scenario, pattern))
+		if (!state_possible_here() || !is_due(stride, possible, number++) ||
+		    !strstr(scenario, pattern))
 			continue;
 		snprintf(one, sizeof(one), "%s", scenario);
 		some = 1;

@@ -24,7 +24,7 @@
 #ifdef SHR_KILL_POINTS
 #define STRIDE 1
 #else
-#define STRIDE 800
+#define STRIDE 2000
 #endif
 
 /* --- Calls ------------------------------------------------------------------------- */
