@@ -17,7 +17,7 @@ esc=$(printf '\033')
 types() {
 	: >"$dir/raw"
 	keys "clear; echo; echo be''gin; $*; echo en''ded \$?" Enter
-	shows "grep -q '^begin'"
+	soon 'grep -q "^begin" "$dir/raw"' # it may have left the screen by now
 }
 follow() { types "./shmring-dump follow $*"; }
 # The lines between, on the screen and above its top, as they were before its edge broke
@@ -103,7 +103,7 @@ ok "in red" "$(grep -q "^$esc\[31morders: lost [0-9]* bytes" "$dir/screen" &&
 rm "/dev/shm$name"
 on_screen 'grep -q obsolete'
 does 'orders 1 2'
-last 2
+on_screen "awk '/obsolete/ { on = 1 } on && /^orders @[0-9]* #2[: ]/ { is = 1 } END { exit !is }'"
 is "what was made anew is followed, after it is told" "$(sed '1,/ #1003 /d' "$dir/screen" | cut -d ' ' -f 1-7)" \
 "shmring-dump: $name: the segment is obsolete: it
 orders @0 #1 id=1 delta=0 price=0 ratio=0

@@ -94,15 +94,17 @@ soon() { # a shell condition comes true within 30 s
 	done
 }
 mkfifo "$dir/keys"
-# Save on a terminal, until it is shown and then $1 is done: its exit status. It is not in the
-# background, where ^C would be ignored.
+# Save on a terminal, until it is shown and then $1 is done: its exit status. Where the tests
+# run in the background ^C is ignored, but for this.
+heard=
+env --default-signal=INT true 2>/dev/null && heard="env --default-signal=INT"
 interrupted() {
-	rm -f "$dir/typed" "$dir/pid"
+	rm -f "$dir/typed" "$dir/pid" "$to/cut"
 	{
 		soon 'grep -q MiB "$dir/typed" 2>/dev/null' && eval "$1"
 		soon '[ -e "$dir/ended" ]'
 	} >"$dir/keys" &
-	script -qec "echo \$\$ >$dir/pid; exec $dump -r $dir/torn save $to/cut >$dir/out" /dev/null \
+	script -qec "echo \$\$ >$dir/pid; exec $heard $dump -r $dir/torn save $to/cut >$dir/out" /dev/null \
 		<"$dir/keys" >"$dir/typed"
 	echo $?
 	: >"$dir/ended"
