@@ -489,9 +489,9 @@ static void produce(uint32_t number, uint64_t count, _Atomic uint64_t *next)
 	_exit(0);
 }
 
-#define RECORDS 10000000
+#define RECORDS 2000000
 
-START_TEST(ten_million_records_between_processes)
+START_TEST(two_million_records_between_processes)
 {
 	int producers = _i;
 	struct shr_ring *ring = ring_make((struct shr_ring_options){
@@ -817,7 +817,7 @@ int main(void)
 	tcase_add_loop_test(tc, a_removed_file_is_stale_to_who_waits_in_slices, 0, 2);
 	tcase_add_loop_test(tc, waits_end_at_their_deadline, 0, 2);
 	tcase_add_loop_test(tc, a_reservation_of_the_dead_is_skipped_or_never_was, 0, 3);
-	tcase_add_loop_test(tc, ten_million_records_between_processes, 1, 3);
+	tcase_add_loop_test(tc, two_million_records_between_processes, 1, 3);
 	tcase_add_loop_test(tc, killed_at_random_and_the_account_is_exact, 0, 2);
 	suite_add_tcase(suite, tc);
 	return tap_run(suite);

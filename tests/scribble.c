@@ -441,7 +441,7 @@ static int play_round(const struct kind *kind)
 
 int main(int argc, char **argv)
 {
-	uint64_t seconds = argc > 1 ? strtoull(argv[1], NULL, 0) : 15, rounds = 0;
+	uint64_t seconds = argc > 1 ? strtoull(argv[1], NULL, 0) : 8, rounds = 0;
 	uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 0) : 1, end = now_ns() + seconds * 1000000000;
 
 	scribble_begin("scribble", seed);
