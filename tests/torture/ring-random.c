@@ -324,15 +324,15 @@ int main(int argc, char **argv)
 		return 1;
 	good = enough("stops", kills.stops, wanted / 20);
 	good &= enough("killed while stopped", kills.while_stopped, wanted / 50);
-	good &= enough("killed in a call", seen.in_work, wanted / 10);
-	good &= enough("micro-locks taken over", seen.repairs, wanted / 500);
+	good &= enough("killed in a call", seen.in_work, wanted / 20);
+	good &= enough("micro-locks taken over", seen.repairs, wanted / 2000);
 	good &= enough("producers taken over", seen.producer_takeovers, wanted / 100);
 	good &= enough("consumers taken over", seen.consumer_takeovers, wanted / 50);
 	good &= enough("skipped", seen.skipped, wanted / 20);
 	good &= enough("redelivered", seen.redelivered, wanted / 20);
 	good &= enough("lost at most once", seen.lost_once, wanted / 100);
 	good &= enough("overtaken or dropped, and told", seen.lost, wanted / 20);
-	good &= enough("observers overtaken", seen.observed_lost, wanted / 500);
+	good &= enough("observers overtaken", seen.observed_lost, wanted / 1000);
 	good &= enough("gates that went with their owners", seen.evicted, wanted / 200);
 	good &= enough("children refused", seen.refused, wanted / 20);
 	good &= enough("execs with a record in work", kills.execs, wanted / 200);
