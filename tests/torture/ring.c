@@ -9,8 +9,8 @@
  *	torture-ring-step	after every instruction (step.h)
  *	torture-ring-points	at every kill point of the library
  *
- * usage: torture-ring-step [STRIDE [PATTERN]]   every STRIDE-th point, about, of a third of the
- * states; 1: all.
+ * usage: torture-ring-step [STRIDE [PATTERN]]   every STRIDE-th point, about, of some of
+ * the states; 1: all.
  *	  PATTERN: only scenarios whose names contain it
  *
  * A scenario is a call in a kind of ring in a state. Each point has a segment of its
@@ -402,10 +402,16 @@ static void check_labels(void)
 }
 #endif
 
-/* Is it the state's turn? With a stride one of three is, each in another case. */
+#ifdef SHR_KILL_POINTS
+#define TURN 3
+#else
+#define TURN 6
+#endif
+
+/* Is it the state's turn? With a stride one of TURN is, each in another case. */
 static int is_due(unsigned long stride, int possible, int number)
 {
-	return stride == 1 || number % 3 == cases % 3 % possible;
+	return stride == 1 || number % TURN == cases % TURN % possible;
 }
 
 static int count_possible(void)
