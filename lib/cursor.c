@@ -357,7 +357,7 @@ static int next_stream(struct cursor *c, struct shr_record *record)
 {
 	const struct ring_view *view = &c->ring->view;
 	struct shr_cursor *hot = &c->hot;
-	uint64_t passed = 0;
+	uint64_t passed = 0, at; /* bytes since the last jump: in no ring more than a lap */
 	int stale = 0, moved = 0, err;
 
 	for (;;) {
@@ -370,6 +370,7 @@ static int next_stream(struct cursor *c, struct shr_record *record)
 			return err < 0 ? err : -EAGAIN;
 		if (err) {
 			moved++;
+			passed = 0;
 			continue;
 		}
 		if (!word) {
@@ -399,10 +400,15 @@ static int next_stream(struct cursor *c, struct shr_record *record)
 		case WORD_SKIP:
 		case WORD_PAD:
 			c->looked_ns = 0;
+			at = hot->next;
 			err = pass(c, word, total);
 			if (err)
 				return err;
 			passed += total;
+			if (hot->next != at + total) { /* it was overtaken in there */
+				moved++;
+				passed = 0;
+			}
 			break;
 		default: /* READY; and an observer of a queue sees TAKEN, DONE and LOST */
 			c->looked_ns = 0;
@@ -412,6 +418,7 @@ static int next_stream(struct cursor *c, struct shr_record *record)
 			if (err != -ECANCELED)
 				return err;
 			moved++;
+			passed = 0;
 		}
 	}
 }

@@ -356,6 +356,7 @@ int ring_walk(const struct ring_view *view, uint64_t *tail, uint64_t *sequence)
 {
 	shm_atomic_u64 *floor = ring_floor(view);
 	uint64_t at = atomic_load_explicit(floor, memory_order_acquire), start, number = 0;
+	uint64_t floor_then = at; /* the tail was no further than a capacity from there */
 	int moved = 0;
 
 	if (view->ahead) { /* the producer says now and then how far it is */
@@ -365,7 +366,7 @@ int ring_walk(const struct ring_view *view, uint64_t *tail, uint64_t *sequence)
 			at = hint;
 	}
 	start = at;
-	while (at - start <= view->capacity) {
+	for (;;) {
 		uint64_t word = atomic_load_explicit(ring_word(view, at), memory_order_acquire);
 		uint64_t now, total = word ? ring_record_total(view, at, word) : 0, found = number;
 
@@ -375,11 +376,15 @@ int ring_walk(const struct ring_view *view, uint64_t *tail, uint64_t *sequence)
 		atomic_thread_fence(memory_order_seq_cst); /* clean:B */
 		now = atomic_load_explicit(floor, memory_order_seq_cst);
 		if ((int64_t)(now - at) > 0) { /* the word may be of the next lap, or zeroed */
-			start = at = now;
+			start = at = floor_then = now;
 			number = 0;
 			if (++moved < WALK_MOVES)
 				continue;
 			word = 0; /* it moves as fast as this: the tail was here a moment ago */
+		} else if (at - start > view->capacity) {
+			if ((int64_t)(now - floor_then) <= 0)
+				break;
+			word = 0; /* it is written as fast as it is walked: the tail was here */
 		}
 		if (!word) {
 			*tail = at;

@@ -10,7 +10,7 @@ trap 'exit 1' HUP INT TERM
 limit='timeout 20'
 TZ=UTC
 export TZ
-echo 1..79
+echo 1..80
 n=0
 
 case_is() { # description, got, wanted
@@ -555,6 +555,16 @@ case_is "the death of the one before is seen" "$(dump info "$name" | mask | sed 
 	"     1  died     pid P  blackbox as recorder
 ring ring: struct event, single producer, overwrite, numbered, timed
   producer     nobody; died and replaced: 1"
+# A small ring is lapped while its end is looked for: that is no damage.
+anew
+start ./blackbox run "$name" -b 4096
+recorder=$!
+await at_work
+looked() { i=0; while [ $i -lt 100 ]; do i=$((i + 1)); box; done | grep -c corrupt; }
+case_is "none of a hundred readers is told that it is corrupt" "$(looked)" 0
+end KILL $recorder
+anew
+$limit ./blackbox run "$name" 3 >/dev/null
 case_is "nor is it a queue" "$(said ./jobs show "$name")" \
 	"jobs: the records are untyped here, event in the segment
 1"
