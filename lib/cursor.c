@@ -357,7 +357,7 @@ static int next_stream(struct cursor *c, struct shr_record *record)
 {
 	const struct ring_view *view = &c->ring->view;
 	struct shr_cursor *hot = &c->hot;
-	uint64_t passed = 0, at; /* bytes since the last jump: in no ring more than a lap */
+	uint64_t passed = 0, at;
 	int stale = 0, moved = 0, err;
 
 	for (;;) {
@@ -370,7 +370,6 @@ static int next_stream(struct cursor *c, struct shr_record *record)
 			return err < 0 ? err : -EAGAIN;
 		if (err) {
 			moved++;
-			passed = 0;
 			continue;
 		}
 		if (!word) {
@@ -382,10 +381,11 @@ static int next_stream(struct cursor *c, struct shr_record *record)
 			continue;
 		}
 		total = ring_record_total(view, hot->next, word);
-		if (!total || (passed > view->capacity && view->single))
+		/* Without a jump there is a record, or nothing, within a lap of a single producer. */
+		if (!total || (passed > view->capacity && view->single && !moved))
 			return cursor_corrupt(hot->next);
 		if (passed > view->capacity)
-			return -EAGAIN; /* producers abort as fast as this */
+			return -EAGAIN; /* producers abort, or overtake this, as fast as it passes */
 		switch (WORD_STATE(word)) {
 		case WORD_BUSY:
 			if (record && linger(c))
@@ -405,10 +405,7 @@ static int next_stream(struct cursor *c, struct shr_record *record)
 			if (err)
 				return err;
 			passed += total;
-			if (hot->next != at + total) { /* it was overtaken in there */
-				moved++;
-				passed = 0;
-			}
+			moved += hot->next != at + total; /* it was overtaken in there */
 			break;
 		default: /* READY; and an observer of a queue sees TAKEN, DONE and LOST */
 			c->looked_ns = 0;
@@ -418,7 +415,6 @@ static int next_stream(struct cursor *c, struct shr_record *record)
 			if (err != -ECANCELED)
 				return err;
 			moved++;
-			passed = 0;
 		}
 	}
 }
