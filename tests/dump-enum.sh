@@ -3,25 +3,9 @@
 # Values that have names: how shmring-dump prints, finds and counts them, and shmring takes them.
 # shellcheck disable=SC2016
 name=/shmring-dump-enum-$$
-dir=$(mktemp -d)
-trap 'rm -rf "$dir" "/dev/shm$name" "/dev/shm$name"-*' EXIT
-trap 'exit 1' INT TERM
-src=${top_srcdir:-.}
 plan=38
-echo 1..$plan
-n=0
-ok() { # description, status
-	n=$((n + 1))
-	if [ "$2" -eq 0 ]; then echo "ok $n - $1"; else echo "not ok $n - $1"; fi
-}
-is() { # description, got, wanted
-	n=$((n + 1))
-	if [ "$2" = "$3" ]; then echo "ok $n - $1"; else
-		echo "not ok $n - $1"
-		printf '%s\n' "$2" | sed 's/^/# got:    /'
-		printf '%s\n' "$3" | sed 's/^/# wanted: /'
-	fi
-}
+src=${top_srcdir:-.}
+. "$src/tests/tap.sh"
 dump() { # and the exit status, if that is not 0
 	./shmring-dump "$@" 2>&1 || echo "$?"
 }
