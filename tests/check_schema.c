@@ -419,27 +419,29 @@ START_TEST(damaged_names_are_refused)
 }
 END_TEST
 
+/* One member, with a sentence that is filled in by who uses it. */
+static char help[65600];
+static const struct shr_field long_field = {.name = "v", .kind = SHR_KIND_U64, .help = help};
+static const struct shr_schema long_schema = {.struct_size = sizeof(long_schema),
+					      .field_size = sizeof(long_field),
+					      .name = "long",
+					      .size = 8,
+					      .field_count = 1,
+					      .fields = &long_field};
+
 /* What cannot be read again is not written. */
 START_TEST(texts_have_a_bound)
 {
-	static char help[65600];
-	struct shr_field field = {.name = "v", .kind = SHR_KIND_U64, .help = help};
-	struct shr_schema schema = {.struct_size = sizeof(schema),
-				    .field_size = sizeof(field),
-				    .name = "long",
-				    .size = 8,
-				    .field_count = 1,
-				    .fields = &field};
 	struct shr_segment *segment = NULL;
 
 	/* "long" and "v" have 7 bytes of the 65,536 with their zeros. */
 	memset(help, 'h', 65528);
-	MUST(make(&schema));
+	MUST(make(&long_schema));
 	MUST(shr_segment_attach(&segment, name, NULL));
 	shr_segment_detach(segment);
 	unlink(path);
 	help[65528] = 'h';
-	ck_assert_int_eq(make(&schema), -EINVAL);
+	ck_assert_int_eq(make(&long_schema), -EINVAL);
 	ck_assert_str_eq(shr_last_error(),
 			 "the texts of the schema have 65537 bytes, and 65536 are possible");
 }
@@ -447,20 +449,12 @@ END_TEST
 
 START_TEST(schemas_of_all_objects_have_a_bound)
 {
-	static char help[65000];
-	struct shr_field field = {.name = "v", .kind = SHR_KIND_U64, .help = help};
-	struct shr_schema schema = {.struct_size = sizeof(schema),
-				    .field_size = sizeof(field),
-				    .name = "long",
-				    .size = 8,
-				    .field_count = 1,
-				    .fields = &field};
 	struct shr_ring_options ring = {
-		.struct_size = sizeof(ring), .schema = &schema, .capacity = 4096};
+		.struct_size = sizeof(ring), .schema = &long_schema, .capacity = 4096};
 	struct shr_segment *segment = NULL;
 	struct shr_object objects[20];
 
-	memset(help, 'h', sizeof(help) - 1);
+	memset(help, 'h', 64999);
 	for (int i = 0; i < 20; i++) {
 		char object[8];
 
