@@ -9,8 +9,8 @@
  *	torture-ring-step	after every instruction (step.h)
  *	torture-ring-points	at every kill point of the library
  *
- * usage: torture-ring-step [STRIDE [PATTERN]]   every STRIDE-th point, about, of some of
- * the states; 1: all.
+ * usage: torture-ring-step [STRIDE [PATTERN]]   every STRIDE-th point, about; 1: all.
+ *	  Without it of some of the states only.
  *	  PATTERN: only scenarios whose names contain it
  *
  * A scenario is a call in a kind of ring in a state. Each point has a segment of its
@@ -408,10 +408,10 @@ static void check_labels(void)
 #define TURN 6
 #endif
 
-/* Is it the state's turn? With a stride one of TURN is, each in another case. */
+/* Is it the state's turn? By default one of TURN is, each in another case. */
 static int is_due(unsigned long stride, int possible, int number)
 {
-	return stride == 1 || number % TURN == cases % TURN % possible;
+	return stride < STRIDE || number % TURN == cases % TURN % possible;
 }
 
 static int count_possible(void)
