@@ -41,11 +41,13 @@ raw_is_sound() { # text, and whole sequences for colours, which are off at the e
 	raw | LC_ALL=C awk -v esc="$esc" '{
 		line = $0
 		colour = 0
+		# The echo of ^C stands anywhere, and what had not been shown by then is dropped.
+		torn = sub("(" esc "(\\[[0-9]*)?)?\\^C", "", line)
 		while (match(line, esc "\\[(0|1|31|36)m")) {
 			colour = substr(line, RSTART + 2, 1) != "0"
 			line = substr(line, 1, RSTART - 1) substr(line, RSTART + RLENGTH)
 		}
-		if (line ~ /[\001-\037\177]/ || colour) print
+		if (line ~ /[\001-\037\177]/ || (colour && !torn)) print
 	}' | cat -v | head -n 5
 }
 colours() { raw | grep -c "$esc"; } # lines that have some

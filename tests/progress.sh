@@ -13,7 +13,7 @@ dump=$PWD/.libs/shmring-dump
 [ -x "$dump" ] || dump=$PWD/shmring-dump
 LD_LIBRARY_PATH=$PWD/.libs${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 export LD_LIBRARY_PATH
-echo 1..23
+echo 1..25
 n=0
 is() { # description, got, wanted
 	n=$((n + 1))
@@ -116,6 +116,19 @@ is "^C ends it as it ends others" "$(interrupted "printf '\\003'")" 130
 is "and nothing is left, of the file or on the terminal" "$(ls "$to/cut" 2>&1 | grep -c 'No such'):$(last)" 1:
 is "SIGKILL ends it" "$(interrupted 'kill -9 "$(cat "$dir/pid")"')" 137
 is "and of the file nothing is left" "$(ls "$to/cut" 2>&1 | grep -c 'No such')" 1
+
+# --- Beside what others write
+if command -v strace >/dev/null && strace -o "$dir/trace" true 2>/dev/null; then
+	whole() { # a program, its arguments: lines, and writes that are not one
+		strace -qq -s 9999 -o "$dir/trace" -e trace=write -e write=none "$@" >/dev/null 2>"$dir/err"
+		echo "$(wc -l <"$dir/err") $(grep '^write(2, ' "$dir/trace" | grep -cv '\\n", [0-9]*) *= ')"
+	}
+	is "what shmring-dump says comes in whole lines" \
+		"$(whole "$dump" records "$name" --query 'x ==')" "3 0"
+	is "what shmring says does" "$(whole "${dump%-dump}" send "$name" none)" "1 0"
+else
+	for i in 1 2; do n=$((n + 1)) && echo "ok $n # SKIP strace may not trace here"; done
+fi
 
 # --- Where the filesystem has no files without a name
 command -v strace >/dev/null && strace -qq -o "$dir/trace" -e inject=openat:error=EOPNOTSUPP true 2>/dev/null

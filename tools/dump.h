@@ -39,6 +39,8 @@ struct style {
 #define PLAIN(style) ((style)->color ? "\033[0m" : "")
 
 /* text.c: for a terminal. Whatever the bytes, no control character comes out. */
+/* Messages come as whole lines, also beside those of other processes. To be called first. */
+void text_whole_lines(void);
 /* To stand between quotes. */
 void text_bytes(FILE *out, const void *bytes, size_t size);
 /* The same where a quote means nothing. */

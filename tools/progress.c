@@ -48,6 +48,7 @@ void progress_show(const char *format, ...)
 	va_start(arguments, format);
 	vfprintf(stderr, format, arguments);
 	va_end(arguments);
+	fflush(stderr); /* it is no whole line */
 }
 
 int progress_bytes(uint64_t done, uint64_t total, void *unused)
@@ -59,7 +60,9 @@ int progress_bytes(uint64_t done, uint64_t total, void *unused)
 
 void progress_clear(void)
 {
-	if (progress.shown)
+	if (progress.shown) {
 		fputs("\r\033[K", stderr);
+		fflush(stderr);
+	}
 	progress.shown = 0;
 }

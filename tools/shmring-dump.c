@@ -413,6 +413,7 @@ int main(int argc, char **argv)
 	struct request request;
 	int result;
 
+	text_whole_lines();
 	options_default(&request);
 	result = options_take(argc, argv, &request);
 	if (result == 'h') {

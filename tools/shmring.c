@@ -267,6 +267,7 @@ int main(int argc, char **argv)
 	char name[] = "shmring";
 	int result, broken;
 
+	text_whole_lines();
 	/* A reader that has gone away is no failure to tell of: EPIPE. */
 	signal(SIGPIPE, SIG_IGN);
 	if (argc)

@@ -7,6 +7,14 @@
 
 #include "dump.h"
 
+void text_whole_lines(void)
+{
+	/* Not NULL: where libc makes no buffer for stderr there would be none (musl). */
+	static char line[BUFSIZ];
+
+	setvbuf(stderr, line, _IOLBF, sizeof(line));
+}
+
 /* Bytes of the UTF-8 character at @at, or 0: none, or one that a terminal obeys. */
 static size_t printable(const unsigned char *at, size_t size)
 {
