@@ -3,37 +3,8 @@
 # shmring-dump follow: segments that come and go, and where the last one stopped.
 # shellcheck disable=SC2016
 name=/shmring-dump-follow-$$
-dir=$(mktemp -d)
-started=
-end_all() {
-	for pid in $started; do kill -9 "$pid" 2>/dev/null; done
-	rm -rf "$dir" "/dev/shm$name"
-}
-trap end_all EXIT
-trap 'exit 1' INT TERM
-plan=37
-echo 1..$plan
-n=0
-ok() { # description, status
-	n=$((n + 1))
-	if [ "$2" -eq 0 ]; then echo "ok $n - $1"; else echo "not ok $n - $1"; fi
-}
-is() { # description, got, wanted
-	n=$((n + 1))
-	if [ "$2" = "$3" ]; then echo "ok $n - $1"; else
-		echo "not ok $n - $1"
-		printf '%s\n' "$2" | sed 's/^/# got:    /'
-		printf '%s\n' "$3" | sed 's/^/# wanted: /'
-	fi
-}
-soon() { # a shell condition comes true within 10 s
-	i=0
-	while ! eval "$1"; do
-		i=$((i + 1))
-		[ $i -gt 1000 ] && return 1
-		sleep 0.01
-	done
-}
+plan=38
+. "${top_srcdir:-.}/tests/tap.sh"
 does() { printf '%s\n' "$@" | ./dump-query "$name" || exit 1; }
 # Runs follow in the background: its output in $dir/out, its messages in $dir/err.
 follow() {
@@ -116,8 +87,7 @@ does 'orders 1 3'
 ./shmring-dump follow fd:3 3<"/dev/shm$name" >"$dir/out" 2>"$dir/err" &
 follow=$!
 started="$started $follow"
-soon 'ls -l "/proc/$follow/fd" 2>/dev/null | grep -q "$name"'
-sleep 0.1
+soon 'grep -qs shmring-dump "/proc/$follow/comm" && grep -q "^State:.S" "/proc/$follow/status"' # it looks
 rm "/dev/shm$name"
 soon '! kill -0 "$follow" 2>/dev/null || grep -qs "^State:.Z" "/proc/$follow/status"'
 ok "a descriptor leads to no other segment" $?
@@ -195,18 +165,29 @@ is "the file was replaced, not written to" "$(jq -r .rings.orders.sequence "$dir
 rm "/dev/shm$name"
 rm -f "$cursor" "$dir/all"
 does 'log x'
-i=0
-(while [ $i -lt 40 ]; do printf 'orders %d %d\nsleep 20\n' $((10 * i + 1)) $((10 * i + 10)); i=$((i + 1)); done) |
-	./dump-query "$name" &
+mkfifo "$dir/todo"
+./dump-query "$name" <"$dir/todo" &
 producer=$!
 started="$started $producer"
-soon '[ "$(jq -r ".rings.orders.sequence" "$cursor" 2>/dev/null)" = 401 ] || {
+exec 9>"$dir/todo"
+# Forty at a time, and no more ahead of what was shown than the ring holds.
+fed=0
+feed() {
+	[ $fed -lt 400 ] && [ $((fed - $1)) -lt 40 ] || return 0
+	for i in 1 2 3 4; do
+		printf 'orders %d %d\nsleep 20\n' $((fed + 1)) $((fed + 10)) >&9
+		fed=$((fed + 10))
+	done
+}
+soon 'feed $(jq -r ".rings.orders.sequence // 1" "$cursor" 2>/dev/null || echo 1)
+	[ "$fed $(jq -r ".rings.orders.sequence" "$cursor" 2>/dev/null)" = "400 401" ] || {
 	follow -f oldest --cursor-file="$cursor" "$name" orders
-	sleep 0.$((i % 5 + 1))
+	sleep 0.$((tries % 5 + 1))
 	kill -9 $follow
 	wait $follow 2>/dev/null
 	numbers | tr " " "\n" | grep . >>"$dir/all"
 	false; }'
+exec 9>&-
 wait $producer
 is "killed and begun again, it leaves none out" "$(sort -nu "$dir/all" | wc -l)" 400
 ok "and goes on where it was" "$([ "$(wc -l <"$dir/all")" -lt 4000 ]; echo $?)"
@@ -250,4 +231,5 @@ is "files that are none are left alone" "$bad" ""
 is "a directory that is not there" "$(run --cursor-file="$dir/no/cursor" -t 0.1 "$name"; cut -d : -f 3 "$dir/err" |
 	sed -n 1p)" "1
  No such file or directory"
+is "all that was waited for came" "$vain" ""
 is "the plan" "$n" $((plan - 1))

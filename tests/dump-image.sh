@@ -2,41 +2,11 @@
 # SPDX-License-Identifier: MIT
 # shmring-dump check, save, and -r: images, standard input, core dumps, damage.
 name=/shmring-dump-image-$$
-dir=$(mktemp -d)
+plan=49
+. "${top_srcdir:-.}/tests/tap.sh"
 top=$PWD
-started=
-end_all() {
-	for pid in $started; do kill -9 "$pid" 2>/dev/null; done
-	rm -rf "$dir" "/dev/shm$name" "/dev/shm$name-b"
-}
-trap end_all EXIT
-trap 'exit 1' INT TERM
 TZ=UTC
 export TZ
-echo 1..49
-n=0
-ok() { # description, status
-	n=$((n + 1))
-	if [ "$2" -eq 0 ]; then echo "ok $n - $1"; else echo "not ok $n - $1"; fi
-}
-is() { # description, got, wanted
-	n=$((n + 1))
-	if [ "$2" = "$3" ]; then echo "ok $n - $1"; else
-		echo "not ok $n - $1"
-		printf '%s\n' "$2" | sed 's/^/# got:    /'
-		printf '%s\n' "$3" | sed 's/^/# wanted: /'
-	fi
-}
-dump() { ./shmring-dump "$@" 2>"$dir/err"; }
-status() { ./shmring-dump "$@" >"$dir/out" 2>"$dir/err"; echo $?; }
-soon() { # a shell condition comes true within 10 s
-	i=0
-	while ! eval "$1"; do
-		i=$((i + 1))
-		[ $i -gt 1000 ] && return 1
-		sleep 0.01
-	done
-}
 same() { # description, options and command...: of the segment and of its image
 	what=$1
 	shift

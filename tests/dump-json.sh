@@ -4,15 +4,8 @@
 # that is not in it.
 # shellcheck disable=SC2016
 name=/shmring-dump-json-$$
-dir=$(mktemp -d)
-started=
-end_all() {
-	exec 8>&- 9>&-
-	for pid in $started; do kill -9 "$pid" 2>/dev/null; done
-	rm -rf "$dir" "/dev/shm$name" "/dev/shm$name"-*
-}
-trap end_all EXIT
-trap 'exit 1' INT TERM
+. "${top_srcdir:-.}/tests/tap.sh"
+at_end() { exec 8>&- 9>&-; }
 src=${top_srcdir:-.}
 schema=$src/tools/shmring-dump.schema.json
 # Debian's modules are not seen by another python3.
@@ -24,27 +17,6 @@ if [ -z "$python" ]; then
 	echo "1..0 # SKIP python3-jsonschema is not installed"
 	exit 0
 fi
-n=0
-ok() { # description, status
-	n=$((n + 1))
-	if [ "$2" -eq 0 ]; then echo "ok $n - $1"; else echo "not ok $n - $1"; fi
-}
-is() { # description, got, wanted
-	n=$((n + 1))
-	if [ "$2" = "$3" ]; then echo "ok $n - $1"; else
-		echo "not ok $n - $1"
-		printf '%s\n' "$2" | sed 's/^/# got:    /'
-		printf '%s\n' "$3" | sed 's/^/# wanted: /'
-	fi
-}
-soon() { # a shell condition comes true within 30 s
-	i=0
-	while ! eval "$1"; do
-		i=$((i + 1))
-		[ $i -gt 3000 ] && return 1
-		sleep 0.01
-	done
-}
 # The output of a command for the file $dir/DEFINITION-WHAT.json or .jsonl
 take() { # what, command, arguments
 	what=$1 command=$2

@@ -4,32 +4,12 @@
 # bash and zsh name the same ones.
 # shellcheck disable=SC2016
 name=/shmring-dump-options-$$
-dir=$(mktemp -d)
-trap 'rm -rf "$dir" "/dev/shm$name"' EXIT
-trap 'exit 1' INT TERM
+plan=23
+. "${top_srcdir:-.}/tests/tap.sh"
 top=${top_srcdir:-.}
 man=$top/tools/shmring-dump.1
 bash=$top/completions/shmring-dump.bash
 zsh=$top/completions/_shmring-dump
-plan=23
-echo 1..$plan
-n=0
-ok() { # description, status
-	n=$((n + 1))
-	if [ "$2" -eq 0 ]; then echo "ok $n - $1"; else echo "not ok $n - $1"; fi
-}
-is() { # description, got, wanted
-	n=$((n + 1))
-	if [ "$2" = "$3" ]; then echo "ok $n - $1"; else
-		echo "not ok $n - $1"
-		printf '%s\n' "$2" | sed 's/^/# got:    /'
-		printf '%s\n' "$3" | sed 's/^/# wanted: /'
-	fi
-}
-skip() { # description, why
-	n=$((n + 1))
-	echo "ok $n - $1 # SKIP $2"
-}
 
 # Options as "-o --output=": letter, name, and = if there is an argument.
 ./shmring-dump --help >"$dir/help"

@@ -3,28 +3,10 @@
 # shmring-dump records: what chooses records, and how they are shown.
 # shellcheck disable=SC1003,SC2016
 name=/shmring-dump-query-$$
-dir=$(mktemp -d)
-trap 'rm -rf "$dir" "/dev/shm$name" "/dev/shm$name-2"' EXIT
-trap 'exit 1' INT TERM
+plan=189
+. "${top_srcdir:-.}/tests/tap.sh"
 TZ=UTC
 export TZ
-plan=189
-echo 1..$plan
-n=0
-ok() { # description, status
-	n=$((n + 1))
-	if [ "$2" -eq 0 ]; then echo "ok $n - $1"; else echo "not ok $n - $1"; fi
-}
-is() { # description, got, wanted
-	n=$((n + 1))
-	if [ "$2" = "$3" ]; then echo "ok $n - $1"; else
-		echo "not ok $n - $1"
-		printf '%s\n' "$2" | sed 's/^/# got:    /'
-		printf '%s\n' "$3" | sed 's/^/# wanted: /'
-	fi
-}
-dump() { ./shmring-dump "$@" 2>"$dir/err"; }
-status() { ./shmring-dump "$@" >"$dir/out" 2>"$dir/err"; echo $?; }
 does() { printf '%s\n' "$@" | ./dump-query "$name" || exit 1; }
 # The numbers of the orders of which EXPR... are true, or the caret and what it is under.
 ids() {

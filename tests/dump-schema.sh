@@ -3,25 +3,9 @@
 # shmring-dump schema: as C that compiles to the same layout, and what differs.
 # shellcheck disable=SC2016
 name=/shmring-dump-schema-$$
-dir=$(mktemp -d)
-trap 'rm -rf "$dir" "/dev/shm$name" "/dev/shm$name"-*' EXIT
-trap 'exit 1' INT TERM
-src=${top_srcdir:-.}
 plan=28
-echo 1..$plan
-n=0
-ok() { # description, status
-	n=$((n + 1))
-	if [ "$2" -eq 0 ]; then echo "ok $n - $1"; else echo "not ok $n - $1"; fi
-}
-is() { # description, got, wanted
-	n=$((n + 1))
-	if [ "$2" = "$3" ]; then echo "ok $n - $1"; else
-		echo "not ok $n - $1"
-		printf '%s\n' "$2" | sed 's/^/# got:    /'
-		printf '%s\n' "$3" | sed 's/^/# wanted: /'
-	fi
-}
+. "${top_srcdir:-.}/tests/tap.sh"
+src=${top_srcdir:-.}
 schema() { # and the exit status, if that is not 0
 	./shmring-dump schema "$@" 2>"$dir/err" || echo "$?"
 }

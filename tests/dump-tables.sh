@@ -3,44 +3,10 @@
 # shmring-dump on tables: as they are, changed meanwhile, with dead writers, damaged.
 # shellcheck disable=SC2016
 name=/shmring-dump-tables-$$
-dir=$(mktemp -d)
-started=
-end_all() {
-	for pid in $started; do kill -9 "$pid" 2>/dev/null; done
-	rm -rf "$dir" "/dev/shm$name"
-}
-trap end_all EXIT
-trap 'exit 1' INT TERM
+plan=59
+. "${top_srcdir:-.}/tests/tap.sh"
 TZ=UTC
 export TZ
-plan=59
-echo 1..$plan
-n=0
-ok() { # description, status
-	n=$((n + 1))
-	if [ "$2" -eq 0 ]; then echo "ok $n - $1"; else echo "not ok $n - $1"; fi
-}
-is() { # description, got, wanted
-	n=$((n + 1))
-	if [ "$2" = "$3" ]; then echo "ok $n - $1"; else
-		echo "not ok $n - $1"
-		printf '%s\n' "$2" | sed 's/^/# got:    /'
-		printf '%s\n' "$3" | sed 's/^/# wanted: /'
-	fi
-}
-dump() { ./shmring-dump "$@" 2>"$dir/err"; }
-status() { ./shmring-dump "$@" >"$dir/out" 2>"$dir/err"; echo $?; }
-json() { # description, jq filter that gives true; reads $dir/json
-	ok "$1" "$(jq -e "$2" <"$dir/json" >"$dir/jq" 2>&1; echo $?)"
-}
-soon() { # a shell condition comes true within 10 s
-	i=0
-	while ! eval "$1"; do
-		i=$((i + 1))
-		[ $i -gt 1000 ] && return 1
-		sleep 0.01
-	done
-}
 # A member that does lines and ends; and one that holds, in $holder, until it is killed.
 does() { printf '%s\n' "$@" | ./dump-tables "$name" >/dev/null || exit 1; }
 holds() {

@@ -3,50 +3,12 @@
 # shmring-dump top: on a terminal of several sizes, which tmux is, and once as text.
 # shellcheck disable=SC2016
 name=/top-$$
-dir=$(mktemp -d)
-started=
-echo 'set -g exit-empty off' >"$dir/tmux.conf"
-tm() { tmux -S "$dir/tmux" -u -f "$dir/tmux.conf" "$@" 2>>"$dir/told"; }
-end_all() {
-	for pid in $started; do kill -9 "$pid" 2>/dev/null; done
-	tm kill-server 2>/dev/null
-	rm -rf "$dir" "/dev/shm$name" "/dev/shm$name-2" "/dev/shm$name-3" "/dev/shm$name-4"
-}
-trap end_all EXIT
-trap 'exit 1' INT TERM
+plan=76
+. "${top_srcdir:-.}/tests/tap.sh"
+. "${top_srcdir:-.}/tests/tmux.sh"
+status() { ./shmring-dump "$@" >"$dir/out" 2>"$dir/err" </dev/null; echo $?; }
 TZ=UTC
 export TZ
-unset TMUX NO_COLOR COLUMNS LINES
-plan=76
-echo 1..$plan
-n=0
-ok() { # description, status
-	n=$((n + 1))
-	if [ "$2" -eq 0 ]; then echo "ok $n - $1"; else echo "not ok $n - $1"; fi
-}
-is() { # description, got, wanted
-	n=$((n + 1))
-	if [ "$2" = "$3" ]; then echo "ok $n - $1"; else
-		echo "not ok $n - $1"
-		printf '%s\n' "$2" | sed 's/^/# got:    /'
-		printf '%s\n' "$3" | sed 's/^/# wanted: /'
-	fi
-}
-dump() { ./shmring-dump "$@" 2>"$dir/err"; }
-status() { ./shmring-dump "$@" >"$dir/out" 2>"$dir/err" </dev/null; echo $?; }
-vain= # waits that were in vain
-soon() { # a shell condition comes true within 20 s
-	i=0
-	while ! eval "$1"; do
-		i=$((i + 1))
-		if [ $i -gt 1000 ]; then
-			vain="$vain$1
-"
-			return 1
-		fi
-		sleep 0.02
-	done
-}
 
 ./feed send "$name" -e 2000 -b 16777216 >/dev/null &
 feed=$!
@@ -130,26 +92,9 @@ if ! command -v tmux >/dev/null; then
 	exit
 fi
 
-# On a terminal. The shell in it has job control.
-pane() { tm capture-pane -p >"$dir/pane"; }
-keys() { tm send-keys "$@"; }
-shows() { soon "pane; $1 \"\$dir/pane\" >/dev/null"; } # a command that looks at the pane
-about() { tm display -p "$1"; }
-modes() { # of the terminal, as the shell in it sees them, in a file
-	rm -f "$dir/modes"
-	keys "stty -g >$dir/modes.new; mv $dir/modes.new $dir/modes" Enter
-	soon '[ -s "$dir/modes" ]'
-	cat "$dir/modes"
-}
-in_pane() { # the process that the shell in it waits for
-	grep -l "^PPid:.$(about '#{pane_pid}')\$" /proc/[0-9]*/status 2>/dev/null | tail -n 1 | cut -d/ -f3
-}
+# On a terminal
 start() { # columns, rows, command
-	tm new-session -d -x "$1" -y "$2" 'exec sh -i'
-	keys "PS1='ready> '; clear; echo be''fore" Enter
-	shows "grep -q '^before'"
-	before=$(modes)
-	tm pipe-pane -O "cat >>$dir/raw"
+	terminal "$1" "$2"
 	keys "$3; echo status \$?" Enter
 	shows "grep -q '^shmring t'"
 }
@@ -167,7 +112,6 @@ raw_is_sound() { # columns
 for size in 80x24 40x10 200x50 10x3; do
 	columns=${size%x*}
 	rows=${size#*x}
-	rm -f "$dir/raw"
 	unset before_is
 	start "$columns" "$rows" "./shmring-dump top -i 0.2 $name $name-2 $name-3"
 	soon 'pane; sed -n 3p "$dir/pane" | grep -q ^/top-'

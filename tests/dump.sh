@@ -3,46 +3,12 @@
 # shmring-dump on live, odd, damaged and foreign segments.
 # shellcheck disable=SC2016
 name=/shmring-dump-$$
-dir=$(mktemp -d)
-started=
-end_all() {
-	for pid in $started; do kill -9 "$pid" 2>/dev/null; done
-	rm -rf "$dir" "/dev/shm$name" "/dev/shm$name-2"
-}
-trap end_all EXIT
-trap 'exit 1' INT TERM
+plan=75
+. "${top_srcdir:-.}/tests/tap.sh"
 TZ=UTC
 export TZ
-plan=75
-echo 1..$plan
-n=0
-ok() { # description, status
-	n=$((n + 1))
-	if [ "$2" -eq 0 ]; then echo "ok $n - $1"; else echo "not ok $n - $1"; fi
-}
-is() { # description, got, wanted
-	n=$((n + 1))
-	if [ "$2" = "$3" ]; then echo "ok $n - $1"; else
-		echo "not ok $n - $1"
-		printf '%s\n' "$2" | sed 's/^/# got:    /'
-		printf '%s\n' "$3" | sed 's/^/# wanted: /'
-	fi
-}
-dump() { ./shmring-dump "$@" 2>"$dir/err"; }
-status() { ./shmring-dump "$@" >"$dir/out" 2>"$dir/err"; echo $?; }
-json() { # description, jq filter that gives true; reads $dir/json
-	ok "$1" "$(jq -e "$2" <"$dir/json" >"$dir/jq" 2>&1; echo $?)"
-}
 lines() { # the same for JSON lines: some line gives true
 	ok "$1" "$(jq -es "any(.[] | ($2); .)" <"$dir/json" >"$dir/jq" 2>&1; echo $?)"
-}
-soon() { # a shell condition comes true within 10 s
-	i=0
-	while ! eval "$1"; do
-		i=$((i + 1))
-		[ $i -gt 1000 ] && return 1
-		sleep 0.01
-	done
 }
 
 # Text

@@ -4,40 +4,9 @@
 # figure is judged.
 # shellcheck disable=SC2016
 name=/shmring-operate-bench-$$
-dir=$(mktemp -d)
-started=
-end_all() {
-	for pid in $started; do kill -9 "$pid" 2>/dev/null; done
-	rm -rf "$dir" "/dev/shm$name"
-}
-trap end_all EXIT
-trap 'exit 1' INT TERM
-echo 1..46
-n=0
-ok() { # description, status
-	n=$((n + 1))
-	if [ "$2" -eq 0 ]; then echo "ok $n - $1"; else
-		echo "not ok $n - $1"
-		sed 's/^/# /' "$dir/err"
-	fi
-}
-is() { # description, got, wanted
-	n=$((n + 1))
-	if [ "$2" = "$3" ]; then echo "ok $n - $1"; else
-		echo "not ok $n - $1"
-		printf '%s\n' "$2" | sed 's/^/# got:    /'
-		printf '%s\n' "$3" | sed 's/^/# wanted: /'
-	fi
-}
+plan=46
+. "${top_srcdir:-.}/tests/tap.sh"
 bench() { timeout 60 ./shmring bench "$@" >"$dir/out" 2>"$dir/err"; }
-soon() { # a shell condition comes true within 20 s
-	i=0
-	while ! eval "$1"; do
-		i=$((i + 1))
-		[ $i -gt 2000 ] && return 1
-		sleep 0.01
-	done
-}
 gone() { [ -z "$(find /dev/shm -name "*${name#/}*")" ]; }
 ours() { find /dev/shm -name 'shmring-bench-*'; }
 ours >"$dir/before"

@@ -4,26 +4,11 @@
 # bash and zsh name the same ones.
 # shellcheck disable=SC2016
 name=/shmring-operate-options-$$
-dir=$(mktemp -d)
-trap 'rm -rf "$dir" "/dev/shm$name"' EXIT
-trap 'exit 1' INT TERM
+. "${top_srcdir:-.}/tests/tap.sh"
 top=${top_srcdir:-.}
 man=$top/tools/shmring.1
 bash=$top/completions/shmring.bash
 zsh=$top/completions/_shmring
-n=0
-ok() { # description, status
-	n=$((n + 1))
-	if [ "$2" -eq 0 ]; then echo "ok $n - $1"; else echo "not ok $n - $1"; fi
-}
-is() { # description, got, wanted
-	n=$((n + 1))
-	if [ "$2" = "$3" ]; then echo "ok $n - $1"; else
-		echo "not ok $n - $1"
-		printf '%s\n' "$2" | sed 's/^/# got:    /'
-		printf '%s\n' "$3" | sed 's/^/# wanted: /'
-	fi
-}
 
 ./shmring --help >"$dir/help"
 commands=$(sed -n '/^Commands/,/^$/s/^  \([a-z][a-z]*\) .*/\1/p' "$dir/help" | sort)

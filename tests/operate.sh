@@ -3,45 +3,13 @@
 # shmring: segments made, used, saved, mended and removed from a shell.
 # shellcheck disable=SC2016
 name=/shmring-operate-$$
-dir=$(mktemp -d)
-started=
-end_all() {
-	for pid in $started; do kill -9 "$pid" 2>/dev/null; done
-	rm -rf "$dir" "/dev/shm$name" "/dev/shm$name"-*
-}
-trap end_all EXIT
-trap 'exit 1' INT TERM
 plan=117
-echo 1..$plan
-n=0
-ok() { # description, status
-	n=$((n + 1))
-	if [ "$2" -eq 0 ]; then echo "ok $n - $1"; else
-		echo "not ok $n - $1"
-		sed 's/^/# /' "$dir/err"
-	fi
-}
-is() { # description, got, wanted
-	n=$((n + 1))
-	if [ "$2" = "$3" ]; then echo "ok $n - $1"; else
-		echo "not ok $n - $1"
-		printf '%s\n' "$2" | sed 's/^/# got:    /'
-		printf '%s\n' "$3" | sed 's/^/# wanted: /'
-	fi
-}
+. "${top_srcdir:-.}/tests/tap.sh"
 limit='timeout 60'
 run() { $limit ./shmring "$@" 2>"$dir/err"; }
 dump() { $limit ./shmring-dump "$@" 2>>"$dir/err"; }
 # Exit status, and what was said
 fails() { $limit ./shmring "$@" >"$dir/out" 2>"$dir/err"; echo $?; cat "$dir/err"; }
-soon() { # a shell condition comes true within 10 s
-	i=0
-	while ! eval "$1"; do
-		i=$((i + 1))
-		[ $i -gt 1000 ] && return 1
-		sleep 0.01
-	done
-}
 # What a record is, without where it lies and who wrote it
 essence() { jq -Sc 'del(.position,.member,.version,.generation,.state,.slot)'; }
 unnumbered() { essence | jq -c 'del(.sequence)'; }

@@ -2,27 +2,16 @@
 # SPDX-License-Identifier: MIT
 # shmring load and restore, shmring-dump check and save: how far they are stands on a terminal,
 # and nowhere else; and of a save that is interrupted nothing is left.
-name=/shmring-progress-$$
-dir=$(mktemp -d)
-to=/dev/shm$name-to
-trap 'rm -rf "$dir" "$to" "/dev/shm$name" "/dev/shm$name-2"' EXIT
-trap 'exit 1' INT TERM
 command -v script >/dev/null || { echo "1..0 # SKIP there is no script(1)"; exit 0; }
+name=/shmring-progress-$$
+plan=25
+. "${top_srcdir:-.}/tests/tap.sh"
+to=/dev/shm$name-to
 # Not libtool's script: it is to be killed.
 dump=$PWD/.libs/shmring-dump
 [ -x "$dump" ] || dump=$PWD/shmring-dump
 LD_LIBRARY_PATH=$PWD/.libs${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 export LD_LIBRARY_PATH
-echo 1..25
-n=0
-is() { # description, got, wanted
-	n=$((n + 1))
-	if [ "$2" = "$3" ]; then echo "ok $n - $1"; else
-		echo "not ok $n - $1"
-		printf '%s\n' "$2" | sed 's/^/# got:    /'
-		printf '%s\n' "$3" | sed 's/^/# wanted: /'
-	fi
-}
 now() { date +%s%N | cut -c 1-13; } # ms
 # One every 20 ms, about 1.6 s.
 slowly() { i=0; while [ $i -lt 80 ]; do i=$((i + 1)); sleep 0.02; echo '{"object":"t","bytes":"abc"}'; done; }
@@ -85,14 +74,6 @@ is "without a terminal check says nothing of it" "$(cat "$dir/out" "$dir/err")" 
 is "nor does save" "$(cat "$dir/out" "$dir/err")" ""
 
 # --- A save that is interrupted
-soon() { # a shell condition comes true within 30 s
-	i=0
-	while ! eval "$1"; do
-		i=$((i + 1))
-		[ $i -gt 3000 ] && return 1
-		sleep 0.01
-	done
-}
 mkfifo "$dir/keys"
 # Save on a terminal, until it is shown and then $1 is done: its exit status. Where the tests
 # run in the background ^C is ignored, but for this.

@@ -23,7 +23,10 @@ trap 'exit 1' HUP INT TERM
 n=0
 ok() { # description, status
 	n=$((n + 1))
-	if [ "$2" -eq 0 ]; then echo "ok $n - $1"; else echo "not ok $n - $1"; fi
+	if [ "$2" -eq 0 ]; then echo "ok $n - $1"; else
+		echo "not ok $n - $1"
+		[ ! -s "$dir/err" ] || sed 's/^/# /' "$dir/err"
+	fi
 }
 is() { # description, got, wanted
 	n=$((n + 1))
@@ -32,6 +35,10 @@ is() { # description, got, wanted
 		printf '%s\n' "$2" | sed 's/^/# got:    /'
 		printf '%s\n' "$3" | sed 's/^/# wanted: /'
 	fi
+}
+skip() { # description, why
+	n=$((n + 1))
+	echo "ok $n - $1 # SKIP $2"
 }
 vain= # waits that were in vain
 soon() { # a shell condition comes true within 30 s
@@ -49,3 +56,6 @@ soon() { # a shell condition comes true within 30 s
 }
 dump() { ./shmring-dump "$@" 2>"$dir/err"; }
 status() { ./shmring-dump "$@" >"$dir/out" 2>"$dir/err"; echo $?; }
+json() { # description, jq filter that gives true; reads $dir/json
+	ok "$1" "$(jq -e "$2" <"$dir/json" >"$dir/jq" 2>&1; echo $?)"
+}
