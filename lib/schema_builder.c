@@ -22,12 +22,12 @@ struct shr_schema_builder {
 	char why[ERROR_SIZE]; /* and its sentence */
 };
 
-/* The first failure stays. */
+/* The first failure stays: nothing is done after it. */
 static int fail(struct shr_schema_builder *builder, int err)
 {
 	if (err == -ENOMEM)
 		shr_fail(ENOMEM, "out of memory");
-	if (err && !builder->err) {
+	if (err) {
 		builder->err = err;
 		snprintf(builder->why, sizeof(builder->why), "%s", shr_last_error());
 	}

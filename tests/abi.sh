@@ -4,21 +4,12 @@
 # declared, and nothing of it differs from what abi/ has recorded.
 src=${top_srcdir:-.}
 library=.libs/libshmring.so
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
+. "${top_srcdir:-.}/tests/tap.sh"
 if [ ! -e "$library" ]; then
 	echo "1..0 # SKIP: no shared library was built"
 	exit 0
 fi
 echo 1..6
-n=0
-is() { # description, got, wanted
-	n=$((n + 1))
-	if [ "$2" = "$3" ]; then echo "ok $n - $1"; else
-		echo "not ok $n - $1"
-		printf '%s\n' "$2" | sed 's/^/# /'
-	fi
-}
 # "shr_ring_open@@SHMRING_0.1", from the map and from the library
 awk '/^[A-Z_0-9.]+ \{/ {node = $1} /^\t[a-z_0-9]+;/ {sub(";", ""); print $1 "@@" node}' \
 	"$src/lib/shmring.map" >"$dir/in-order"

@@ -302,6 +302,32 @@ START_TEST(names_that_cannot_be_are_refused)
 }
 END_TEST
 
+/* All members together have the bound of one. */
+START_TEST(names_of_all_members_have_a_bound)
+{
+	static char text[SHR_ENUM_NAMES_MAX][8];
+	static struct shr_enum_name names[SHR_ENUM_NAMES_MAX];
+	struct shr_field fields[] = {
+		{.name = "a", .kind = SHR_KIND_U64, .names = names, .name_count = SHR_ENUM_NAMES_MAX - 1},
+		{.name = "b", .offset = 8, .kind = SHR_KIND_U64, .names = names, .name_count = 2}};
+	const struct shr_schema schema = {.struct_size = sizeof(schema),
+					  .field_size = sizeof(fields[0]),
+					  .name = "two",
+					  .size = 16,
+					  .field_count = 2,
+					  .fields = fields};
+
+	for (int i = 0; i < SHR_ENUM_NAMES_MAX; i++) {
+		snprintf(text[i], sizeof(text[i]), "v%d", i);
+		names[i] = (struct shr_enum_name){i, text[i]};
+	}
+	ck_assert_int_eq(make(&schema), -EINVAL);
+	ck_assert_ptr_nonnull(strstr(shr_last_error(), "more than 1024 values"));
+	fields[1].name_count = 1;
+	MUST(make(&schema));
+}
+END_TEST
+
 START_TEST(all_values_that_a_kind_has_may_have_names)
 {
 	static const struct shr_enum_name of_u8[] = {{0, "least"}, {255, "most"}},
@@ -384,11 +410,26 @@ static void damage(const struct stored *is, int which)
 	case 12: /* of a double */
 		is->fields[1].enum_names = 1;
 		break;
+	case 13:
+		is->fields[0].unit = is->schema->strings;
+		break;
+	case 14:
+		is->fields[0].help = UINT32_MAX;
+		break;
+	case 15:
+		is->fields[4].name = UINT32_MAX;
+		break;
+	case 16:
+		is->schema->name = UINT32_MAX;
+		break;
+	case 17: /* the last string has no end */
+		is->strings[is->schema->strings - 1] = 'x';
+		break;
 	default:
 		is->schema->strings = SHR_SCHEMA_TEXT_MAX + 1;
 	}
 }
-#define DAMAGES 14
+#define DAMAGES 19
 
 START_TEST(damaged_names_are_refused)
 {
@@ -682,6 +723,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, a_segment_keeps_the_notes);
 	tcase_add_loop_test(tc, names_that_cannot_be_are_refused, 0, REFUSED);
+	tcase_add_test(tc, names_of_all_members_have_a_bound);
 	tcase_add_test(tc, all_values_that_a_kind_has_may_have_names);
 	tcase_add_loop_test(tc, damaged_names_are_refused, 0, DAMAGES);
 	tcase_add_test(tc, texts_have_a_bound);

@@ -5,28 +5,13 @@
 src=${top_srcdir:-.}
 project=$(cd "$src/tests/outside" && pwd)
 name=/shmring-cross-$$
-dir=$(mktemp -d)
+. "${top_srcdir:-.}/tests/tap.sh"
 dir=$(cd "$dir" && pwd -P)
-trap 'rm -rf "$dir" "/dev/shm$name"' EXIT
-trap 'exit 1' INT TERM
 unset MAKEFLAGS MFLAGS MAKELEVEL DESTDIR CC CXX PKG_CONFIG PKG_CONFIG_PATH PKG_CONFIG_LIBDIR
 version=$(sed -n 's/^AC_INIT(\[shmring\], \[\(.*\)\])/\1/p' "$src/configure.ac")
 jobs=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
 
 echo 1..6
-n=0
-is() { # description, got, wanted
-	n=$((n + 1))
-	if [ "$2" = "$3" ]; then echo "ok $n - $1"; else
-		echo "not ok $n - $1"
-		printf '%s\n' "$2" | sed 's/^/# got: /'
-		tail -n 8 "$dir/log" | sed 's/^/# /'
-	fi
-}
-skip() { # description, why
-	n=$((n + 1))
-	echo "ok $n - $1 # SKIP $2"
-}
 # Fast: the shared library alone, not optimized, by a small shell.
 built() { # host
 	mkdir "$dir/$1" && cd "$dir/$1" &&

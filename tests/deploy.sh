@@ -2,21 +2,8 @@
 # SPDX-License-Identifier: MIT
 # What is there for those who run it: manual pages, units, lines for tmpfiles.
 src=${top_srcdir:-.}
-dir=$(mktemp -d)
-trap 'rm -rf "$dir"' EXIT
+. "${top_srcdir:-.}/tests/tap.sh"
 echo 1..4
-n=0
-is() { # description, got, wanted
-	n=$((n + 1))
-	if [ "$2" = "$3" ]; then echo "ok $n - $1"; else
-		echo "not ok $n - $1"
-		printf '%s\n' "$2" | sed 's/^/# got: /'
-	fi
-}
-skip() { # description, why
-	n=$((n + 1))
-	echo "ok $n - $1 # SKIP $2"
-}
 if command -v mandoc >/dev/null; then
 	is "the manual pages of the library pass mandoc's lint" "$(mandoc -T lint -W warning "$src"/lib/*.7 2>&1)" ""
 else

@@ -3,7 +3,7 @@
 # Values that have names: how shmring-dump prints, finds and counts them, and shmring takes them.
 # shellcheck disable=SC2016
 name=/shmring-dump-enum-$$
-plan=38
+plan=40
 src=${top_srcdir:-.}
 . "$src/tests/tap.sh"
 dump() { # and the exit status, if that is not 0
@@ -21,7 +21,7 @@ cat >"$dir/schema.json" <<'JSON'
     {"name": "a,\"b\"\u001b[2J", "value": 3}, {"name": {"hex": "ff"}, "value": 4}]},
   {"name": "sides", "type": "i8", "offset": 17, "count": 3, "enum": [
     {"name": "no", "value": -1}, {"name": "maybe", "value": 0}, {"name": "yes", "value": 1}]},
-  {"name": "plain", "type": "u32", "offset": 20}
+  {"name": "plain", "type": "u32", "offset": 20, "since": 2}
 ]}
 JSON
 cat >"$dir/in" <<'JSON'
@@ -44,7 +44,7 @@ is "schema" "$(dump schema "$name")" 'ring orders: struct order, version 2, 24 b
                      0 buy, 1 sell, 1 short, 3 a,"b"\x1b[2J, 4 \xff
      17  i8[3]       sides
                      -1 no, 0 maybe, 1 yes
-     20  u32         plain'
+     20  u32         plain, since version 2'
 is "schema as JSON has what it was made from, values as strings" \
 	"$(dump -o json schema "$name" | jq -S '.objects[0].schema | del(.hash)')" \
 	"$(jq -S '(.fields[] | select(.enum).enum[].value) |= tostring' "$dir/schema.json")"
@@ -55,20 +55,26 @@ is "and makes the same segment" "$(dump -o json schema "$name-again" | jq .objec
 is "diff says that they are the same" "$(dump schema --diff="$name-again" "$name")" \
 	"ring orders: struct order version 2"
 
-jq '.fields[2].enum[1].name = "sold" | .fields[3].enum[0].value = 7 | del(.fields[0].enum)' \
-	"$dir/schema.json" >"$dir/other.json"
+jq '.fields[2].enum[1].name = "sold" | .fields[3].enum[0].value = 7 | del(.fields[0].enum) |
+	.fields[4].enum = [{name: ("a" * 27), value: 7}, {name: ("b" * 27), value: 8}]' "$dir/schema.json" >"$dir/other.json"
 ./shmring create "$name-other" --ring="orders,schema=$dir/other.json,capacity=4k,mode=overwrite"
 is "and which names and values are others" "$(dump schema --diff="$name-other" "$name")" \
 	'ring orders: struct order version 2
   ~ id: u64 at 0, 0 none, 18446744073709551615 last; now u64 at 0
   ~ side: u8 at 16, 0 buy, 1 sell, 1 short, 3 a,"b"\x1b[2J, 4 \xff; now u8 at 16, 0 buy, 1 sold, 1 short, 3 a,"b"\x1b[2J, 4 \xff
-  ~ sides: i8[3] at 17, -1 no, 0 maybe, 1 yes; now i8[3] at 17, 7 no, 0 maybe, 1 yes'
+  ~ sides: i8[3] at 17, -1 no, 0 maybe, 1 yes; now i8[3] at 17, 7 no, 0 maybe, 1 yes
+  ~ plain: u32 at 20; now u32 at 20, 7 aaaaaaaaaaaaaaaaaaaaaaaaaaa, 8 bbbbbbbbbbbbbbbbbbbbbbbbbbb'
+is "lines are no longer than a terminal is wide" "$(dump schema "$name-other" | tail -n 3)" \
+	'     20  u32         plain, since version 2
+                     7 aaaaaaaaaaaaaaaaaaaaaaaaaaa,
+                     8 bbbbbbbbbbbbbbbbbbbbbbbbbbb'
 is "as JSON" "$(dump -o json schema --diff="$name-other" "$name" |
 	jq -c '.together, (.differences[] | [.change, .field, .was.enum[1].name, .is.enum[1].name])')" \
 	'true
 ["changed","id","last",null]
 ["changed","side","sell","sold"]
-["changed","sides","maybe","maybe"]'
+["changed","sides","maybe","maybe"]
+["changed","plain",null,"bbbbbbbbbbbbbbbbbbbbbbbbbbb"]'
 
 # As C, by which another program makes the same
 {
@@ -163,6 +169,11 @@ is "a name that no value has" "$(dump -q 'plain > 0 and side == "bye"' records "
 	'shmring-dump: -q: no value of the field has this name
   plain > 0 and side == "bye"
                         ^
+2'
+is "the beginning of a name" "$(dump -q 'side == "bu"' records "$name")" \
+	'shmring-dump: -q: no value of the field has this name
+  side == "bu"
+          ^
 2'
 is "an order of names" "$(dump -q 'side < "sell"' records "$name")" \
 	'shmring-dump: -q: names have no order: compare with a number

@@ -5,38 +5,13 @@
 # processes that write.
 src=${top_srcdir:-.}
 name=/shmring-format-$$
-dir=$(mktemp -d)
-started=
-end_all() {
-	for pid in $started; do kill -9 "$pid" 2>/dev/null; done
-	rm -rf "$dir" "/dev/shm$name"-*
-}
-trap end_all EXIT
-trap 'exit 1' INT TERM
+. "${top_srcdir:-.}/tests/tap.sh"
 if ! python3 -c 'import json, math, mmap, struct' 2>/dev/null; then
 	echo "1..0 # SKIP no python3"
 	exit 0
 fi
 
 echo 1..23
-n=0
-is() { # description, got, wanted
-	n=$((n + 1))
-	if [ "$2" = "$3" ]; then echo "ok $n - $1"; else
-		echo "not ok $n - $1"
-		printf '%s\n' "$2" | sed 's/^/# got:    /'
-		printf '%s\n' "$3" | sed 's/^/# wanted: /'
-		sed 's/^/# /' "$dir/err"
-	fi
-}
-soon() { # a shell condition comes true within 10 s
-	i=0
-	while ! eval "$1"; do
-		i=$((i + 1))
-		[ $i -gt 1000 ] && return 1
-		sleep 0.01
-	done
-}
 reader() { timeout 300 python3 "$src/tests/format-reader.py" "$@" 2>"$dir/err"; }
 read_here() { reader records "/dev/shm$name-$1" | jq -Sc .; }
 dump() { ./shmring-dump -o jsonl records "$@" 2>"$dir/dump-err"; }

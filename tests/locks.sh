@@ -2,24 +2,8 @@
 # SPDX-License-Identifier: MIT
 # shmring-dump locks, info and blame: mutexes and rings that are held up, and by whom.
 name=/shmring-locks-$$
-dir=$(mktemp -d)
-started=
-end_all() {
-	for pid in $started; do kill -9 "$pid" 2>/dev/null; done
-	rm -rf "$dir" "/dev/shm$name" "/dev/shm$name-ring"
-}
-trap end_all EXIT
-trap 'exit 1' INT TERM
+. "${top_srcdir:-.}/tests/tap.sh"
 echo 1..16
-n=0
-ok() { # description, status
-	n=$((n + 1))
-	if [ "$2" -eq 0 ]; then echo "ok $n - $1"; else echo "not ok $n - $1"; fi
-}
-is() { # description, got, wanted
-	[ "$2" = "$3" ] || printf '# got: %s\n# wanted: %s\n' "$2" "$3"
-	ok "$1" "$([ "$2" = "$3" ]; echo $?)"
-}
 locks() {
 	./shmring-dump locks "$name" | sed -E 's/pid [0-9]+/pid P/g; s/about [0-9.]+ s/about T/; s/ lt-peer / peer /g'
 }

@@ -3,9 +3,8 @@
 # The manual: each function of the headers is on one page, as it is declared, and found by
 # its name; examples compile and run; and mandoc(1) has nothing to say.
 src=$(cd "${top_srcdir:-.}" && pwd)
-dir=$(mktemp -d)
-trap 'rm -rf "$dir" /dev/shm/shmring-manual-$$*' EXIT
-trap 'exit 1' INT TERM
+name=/shmring-manual-$$
+. "${top_srcdir:-.}/tests/tap.sh"
 CC=${CC:-gcc}
 unset MAKEFLAGS MFLAGS MAKELEVEL DESTDIR
 LC_ALL=C
@@ -18,15 +17,6 @@ plan=$((6 * $#))
 set -- $pages
 plan=$((plan + $# + 10))
 echo "1..$plan"
-n=0
-is() { # description, got, wanted
-	n=$((n + 1))
-	if [ "$2" = "$3" ]; then echo "ok $n - $1"; else
-		echo "not ok $n - $1"
-		printf '%s\n' "$2" | sed 's/^/# got:    /'
-		printf '%s\n' "$3" | sed 's/^/# wanted: /'
-	fi
-}
 not_in() { # lines of the first file that are not in the second one
 	sort -u "$1" >"$dir/one"
 	sort -u "$2" | comm -23 "$dir/one" -

@@ -5,29 +5,14 @@
 src=${top_srcdir:-.}
 project=$(cd "$src/tests/outside" && pwd)
 name=/shmring-outside-$$
-dir=$(mktemp -d)
+. "${top_srcdir:-.}/tests/tap.sh"
 dir=$(cd "$dir" && pwd -P)
-trap 'rm -rf "$dir" "/dev/shm$name"' EXIT
-trap 'exit 1' INT TERM
 prefix=$dir/prefix stage=$dir/stage moved=$dir/moved
 CC=${CC:-gcc} CXX=${CXX:-g++}
 unset MAKEFLAGS MFLAGS MAKELEVEL DESTDIR
 unset PKG_CONFIG_PATH PKG_CONFIG_LIBDIR PKG_CONFIG_SYSROOT_DIR CMAKE_PREFIX_PATH
 
 echo 1..25
-n=0
-is() { # description, got, wanted
-	n=$((n + 1))
-	if [ "$2" = "$3" ]; then echo "ok $n - $1"; else
-		echo "not ok $n - $1"
-		printf '%s\n' "$2" | sed 's/^/# got: /'
-		tail -n 8 "$dir/log" | sed 's/^/# /'
-	fi
-}
-skip() { # description, why
-	n=$((n + 1))
-	echo "ok $n - $1 # SKIP $2"
-}
 # The standard output of a command and what it ended with; its errors into a log.
 result() { "$@" 2>>"$dir/log"; echo $?; }
 

@@ -5,7 +5,8 @@
 #	plan=37				of tests, if that is known now
 #	. "${top_srcdir:-.}/tests/tap.sh"
 #
-# At its end the files in $dir and these segments are removed and the processes in $started
+# The last errors of a program are in $dir/err, the output of a build in $dir/log. At the end
+# the files in $dir and these segments are removed and the processes in $started
 # killed, after at_end, which a test may define.
 # shellcheck shell=sh disable=SC2034
 dir=$(mktemp -d)
@@ -21,17 +22,19 @@ trap tap_end EXIT
 trap 'exit 1' HUP INT TERM
 [ -z "$plan" ] || echo "1..$plan"
 n=0
+failed() { # description
+	echo "not ok $n - $1"
+	[ ! -s "$dir/err" ] || sed 's/^/# /' "$dir/err"
+	[ ! -s "$dir/log" ] || tail -n 8 "$dir/log" | sed 's/^/# /'
+}
 ok() { # description, status
 	n=$((n + 1))
-	if [ "$2" -eq 0 ]; then echo "ok $n - $1"; else
-		echo "not ok $n - $1"
-		[ ! -s "$dir/err" ] || sed 's/^/# /' "$dir/err"
-	fi
+	if [ "$2" -eq 0 ]; then echo "ok $n - $1"; else failed "$1"; fi
 }
 is() { # description, got, wanted
 	n=$((n + 1))
 	if [ "$2" = "$3" ]; then echo "ok $n - $1"; else
-		echo "not ok $n - $1"
+		failed "$1"
 		printf '%s\n' "$2" | sed 's/^/# got:    /'
 		printf '%s\n' "$3" | sed 's/^/# wanted: /'
 	fi

@@ -4,23 +4,13 @@
 # arguments each, and gdb sees them; one built without has none.
 src=${top_srcdir:-.}
 name=/shmring-usdt-$$
-dir=$(mktemp -d)
-trap 'rm -rf "$dir" "/dev/shm$name"' EXIT
-trap 'exit 1' INT TERM
+. "${top_srcdir:-.}/tests/tap.sh"
 CC=${CC:-gcc}
 if ! echo '#include <sys/sdt.h>' | $CC -E -xc - >/dev/null 2>&1; then
 	echo "1..0 # SKIP: no sys/sdt.h (Debian: systemtap-sdt-dev)"
 	exit 0
 fi
 echo 1..5
-n=0
-is() { # description, got, wanted
-	n=$((n + 1))
-	if [ "$2" = "$3" ]; then echo "ok $n - $1"; else
-		echo "not ok $n - $1"
-		printf '%s\n' "$2" | sed 's/^/# got: /'
-	fi
-}
 probes() { # of a file: "name arguments", each once
 	readelf -n "$1" 2>/dev/null | awk '
 		/^ *Provider:/ {ours = $2 == "shmring"}

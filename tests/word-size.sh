@@ -3,14 +3,7 @@
 # Programs of 32 and of 64 bits share one segment: records, locks, tables, death.
 src=${top_srcdir:-.}
 name=/shmring-word-size-$$
-dir=$(mktemp -d)
-started=
-end_all() {
-	for pid in $started; do kill -9 "$pid" 2>/dev/null; done
-	rm -rf "$dir" "/dev/shm$name"
-}
-trap end_all EXIT
-trap 'exit 1' INT TERM
+. "${top_srcdir:-.}/tests/tap.sh"
 case $(uname -m) in x86_64) ;; *)
 	echo "1..0 # SKIP: only an x86-64 kernel runs both"
 	exit 0
@@ -33,15 +26,6 @@ if ! "$dir/runs" 2>/dev/null; then
 	echo "# by qemu-i386: the kernel runs no program of 32 bits"
 fi
 echo 1..36
-n=0
-ok() { # description, status
-	n=$((n + 1))
-	if [ "$2" -eq 0 ]; then echo "ok $n - $1"; else echo "not ok $n - $1"; fi
-}
-is() { # description, got, wanted
-	[ "$2" = "$3" ] || printf '# got: %s\n# wanted: %s\n' "$2" "$3"
-	ok "$1" "$([ "$2" = "$3" ]; echo $?)"
-}
 built=0
 options="-std=c11 -O2 -Wall -Wextra -Werror -Wno-psabi -static -pthread -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64"
 compile32() { # what it is made into, options and files
