@@ -551,7 +551,8 @@ START_TEST(progress_is_told_and_may_stop_the_work)
 	ck_assert_uint_gt(calls, _i ? 1000 : 2);
 	ck_assert_uint_eq(during.done, during.total);
 	ck_assert_uint_ge(during.total, 1u << 20);
-	for (uint64_t at = 1; at <= calls; at += calls / 7 + (calls < 7)) {
+	/* Also at the last one. */
+	for (uint64_t at = calls; at && at <= calls; at -= calls / 7 + (calls < 7)) {
 		during = (struct during){.stop_at = at};
 		ck_assert_int_eq(_i ? shr_inspect_check(inspect, no_damage_told, NULL)
 				    : shr_inspect_save(inspect, file, NULL),

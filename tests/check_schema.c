@@ -425,11 +425,14 @@ static void damage(const struct stored *is, int which)
 	case 17: /* the last string has no end */
 		is->strings[is->schema->strings - 1] = 'x';
 		break;
+	case 18: /* one more than there are */
+		is->schema->enum_names = 6;
+		break;
 	default:
 		is->schema->strings = SHR_SCHEMA_TEXT_MAX + 1;
 	}
 }
-#define DAMAGES 19
+#define DAMAGES 20
 
 START_TEST(damaged_names_are_refused)
 {
