@@ -70,6 +70,7 @@ schema align '.fields=[{name:"a",type:"u8",offset:0},{name:"b",type:"u32",offset
 schema since '.fields[0].since=0' "since is not a number from 1 to 2^32 - 1"
 schema enum '.fields[0].enum={}' "enum is no array"
 schema value '.fields[0].enum=[{name:"a",value:"1x"}]' "a value of an enum is no integer of 64 bits"
+schema signed '.fields[1].enum=[{name:"a",value:"9223372036854775808"}]' "a value of an enum is no integer of 64 bits"
 schema minus '.fields[0].enum=[{name:"a",value:"1-2"}]' "a value of an enum is no integer of 64 bits"
 schema large '.fields[0].enum=[{name:"a",value:"18446744073709551616"}]' "a value of an enum is no integer of 64 bits"
 schema digit '.fields[0].enum=[{name:"1",value:1}]' "a value of member u64 has a name that is none: it needs 1 to 63 bytes, the first no digit, sign or point"
