@@ -111,7 +111,8 @@ START_TEST(a_slot_that_changes_all_the_time_has_numbers)
 	struct shr_inspect *inspect = inspect_open();
 	struct shr_slot_info info, before = {0}, all[4];
 	volatile uint32_t *told = shared_page();
-	uint64_t moved = 0;
+	uint64_t moved = 0, held = 0;
+	struct shr_mutex_info lock;
 	int64_t end;
 	pid_t pid;
 
@@ -141,8 +142,16 @@ START_TEST(a_slot_that_changes_all_the_time_has_numbers)
 		ck_assert_uint_ge(all[0].version, before.version);
 		before = all[0];
 		ck_assert_uint_eq(all[1].version, 0);
+		/* It may be free again when it is looked at once more: then it is not told. */
+		for (uint32_t number = 0;
+		     shr_inspect_next_lock(inspect, 0, &number, &info, &lock) > 0; number++) {
+			ck_assert_uint_eq(number, 0);
+			ck_assert(lock.state != SHR_MUTEX_FREE || info.sequence % 2);
+			held++;
+		}
 	}
 	ck_assert_uint_gt(moved, 10);
+	ck_assert_uint_gt(held, 0);
 	kill_now(pid);
 	shr_inspect_close(inspect);
 	MUST(shr_table_close(table));
