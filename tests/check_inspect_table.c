@@ -287,6 +287,38 @@ START_TEST(the_next_lock_is_the_next_that_is_to_see)
 }
 END_TEST
 
+/* What lies behind a table is another object's. */
+START_TEST(the_next_lock_is_one_of_this_table)
+{
+	struct shr_table_options options = {
+		.struct_size = sizeof(options), .slots = 3, .record_size = 24};
+	struct shr_segment *segment = NULL;
+	struct shr_object objects[2];
+	struct shr_inspect *inspect;
+	const uint32_t held = 1;
+	char ones[4096];
+
+	MUST(shr_table_describe(&objects[0], "first", &options));
+	MUST(shr_table_describe(&objects[1], "second", &options));
+	MUST(shr_segment_create(&segment, name, objects, 2, NULL));
+	inspect = inspect_open();
+	memset(ones, 1, sizeof(ones));
+	poke(slot_at(inspect, 3), ones, sizeof(ones));
+	for (int is_held = 0; is_held < 2; is_held++) {
+		for (uint32_t from = 0; from < 5; from++) {
+			uint32_t number = from;
+
+			ck_assert_int_eq(shr_inspect_next_lock(inspect, 0, &number, NULL, NULL),
+					 is_held && from < 3);
+			ck_assert(!is_held || from > 2 || number == 2);
+		}
+		poke(slot_at(inspect, 2), &held, sizeof(held));
+	}
+	shr_inspect_close(inspect);
+	MUST(shr_segment_detach(segment));
+}
+END_TEST
+
 /* 2^16 slots: all of them written to, and then nearly all in a hole. */
 START_TEST(locks_of_many_slots_take_few_system_calls)
 {
@@ -524,6 +556,7 @@ int main(void)
 	tcase_add_loop_test(tc, a_slot_that_changes_all_the_time_has_numbers, 0, 2);
 	tcase_add_test(tc, the_lock_of_a_table_tells_its_owner);
 	tcase_add_loop_test(tc, the_next_lock_is_the_next_that_is_to_see, 0, 4);
+	tcase_add_test(tc, the_next_lock_is_one_of_this_table);
 	tcase_add_test(tc, locks_of_many_slots_take_few_system_calls);
 	tcase_add_test(tc, the_counters_of_a_table_are_described);
 	tcase_add_test(tc, an_index_that_leads_nowhere_is_told_in_bounded_time);
