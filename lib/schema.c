@@ -365,7 +365,7 @@ int schema_decode(struct shr_schema **result, const void *data, size_t size, int
 	    in->strings > SHR_SCHEMA_TEXT_MAX || in->enum_names > SHR_ENUM_NAMES_MAX)
 		return shr_fail(EBADMSG, "a schema in the segment is damaged");
 	parts = (struct parts){in->fields, in->strings, in->enum_names};
-	if (encoded_size(&parts) > size ||
+	if (in->size > size || encoded_size(&parts) > in->size ||
 	    ((const char *)data)[strings_at(&parts) + parts.strings - 1])
 		return shr_fail(EBADMSG, "a schema in the segment is cut short");
 	err = decoded_new(&to, &parts);

@@ -256,6 +256,8 @@ START_TEST(a_corrupt_ring_is_saved_as_it_is)
 	ck_assert_uint_eq(found, impossible);
 	shr_inspect_close(image);
 	shr_inspect_close(inspect);
+	shr_producer_close(producer);
+	shr_ring_close(ring);
 	close(fd);
 }
 END_TEST
