@@ -73,8 +73,8 @@ class Schema:
         at = 48 + 48 * count
         values, = struct.unpack_from("=I", data, 32)
         named = up(at + strings, 8)
-        must(values <= 1024 and named + 16 * values <= len(data), "the names of values are cut short")
-        must(at + strings <= len(data) and data[at + strings - 1] == 0, "a schema is cut short")
+        must(values <= 1024 and named + 16 * values <= self.size <= len(data), "a schema is cut short")
+        must(data[at + strings - 1] == 0, "a schema is cut short")
         text = data[at:at + strings]
 
         def name_at(where, least):
