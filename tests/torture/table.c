@@ -7,7 +7,7 @@
  * points). Half of the times that sweeps first, else it mends what it meets.
  *
  *	torture-table-step	after every instruction (step.h)
- *	torture-table-points	at every kill point of the library
+ *	torture-table-points	at kill points of the library
  *
  * usage: torture-table-step [STRIDE [PATTERN]]   every STRIDE-th point, about; 1: all.
  *	  PATTERN: only scenarios whose names contain it
@@ -22,7 +22,7 @@
 #include "table-states.h"
 
 #ifdef SHR_KILL_POINTS
-#define STRIDE 1
+#define STRIDE 2
 #else
 #define STRIDE 2000
 #endif
