@@ -141,7 +141,7 @@ is "csv" "$(dump -o csv -F id,delta,side,sides,plain records "$name")" \
 "7","3","\xff","[yes,yes,yes]",4
 "7","3","200","[yes,yes,yes]",5'
 is "which another program reads" "$(dump -o csv -F side,sides records "$name" |
-	python3 -c 'import csv, sys; print([r for r in csv.reader(sys.stdin)][3])')" \
+	"$(python_with csv)" -c 'import csv, sys; print([r for r in csv.reader(sys.stdin)][3])')" \
 	"['a,\"b\"\\\\x1b[2J', '[maybe,maybe,maybe]']"
 is "one element of an array" "$(dump -F 'sides[0]' -o csv records "$name" | tr '\n' ' ')" \
 	'sides[0] "no" "no" "maybe" "yes" "yes" '

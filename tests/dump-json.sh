@@ -8,11 +8,7 @@ name=/shmring-dump-json-$$
 at_end() { exec 8>&- 9>&-; }
 src=${top_srcdir:-.}
 schema=$src/tools/shmring-dump.schema.json
-# Debian's modules are not seen by another python3.
-for python in /usr/bin/python3 python3; do
-	"$python" -c 'import jsonschema' 2>/dev/null && break
-	python=
-done
+python=$(python_with jsonschema)
 if [ -z "$python" ]; then
 	echo "1..0 # SKIP python3-jsonschema is not installed"
 	exit 0

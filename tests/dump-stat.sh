@@ -129,10 +129,7 @@ sound() { # file; format: prints what is wrong
 metric() { # name and labels, without the segment: value
 	sed 's/segment="[^"]*",*//' "$dir/metrics" | awk -v m="$1" 'index($0, m " ")==1 {print $NF}'
 }
-python=
-for one in python3 /usr/bin/python3; do # whichever has it
-	if "$one" -c 'import prometheus_client.openmetrics.parser' 2>/dev/null; then python=$one; fi
-done
+python=$(python_with prometheus_client.openmetrics.parser)
 # promtool is where ./bootstrap check puts it, if nowhere else.
 promtool=${PROMTOOL:-$(command -v promtool || echo "${top_srcdir:-.}/build-aux/promtool")}
 theirs() { # what others say of $1.prometheus and $1.openmetrics

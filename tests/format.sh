@@ -6,13 +6,14 @@
 src=${top_srcdir:-.}
 name=/shmring-format-$$
 . "${top_srcdir:-.}/tests/tap.sh"
-if ! python3 -c 'import json, math, mmap, struct' 2>/dev/null; then
+python=$(python_with 'json, math, mmap, struct')
+if [ -z "$python" ]; then
 	echo "1..0 # SKIP no python3"
 	exit 0
 fi
 
 echo 1..23
-reader() { timeout 300 python3 "$src/tests/format-reader.py" "$@" 2>"$dir/err"; }
+reader() { timeout 300 "$python" "$src/tests/format-reader.py" "$@" 2>"$dir/err"; }
 read_here() { reader records "/dev/shm$name-$1" | jq -Sc .; }
 dump() { ./shmring-dump -o jsonl records "$@" 2>"$dir/dump-err"; }
 dump_here() { dump "$name-$1" | jq -Sc .; }
@@ -153,7 +154,7 @@ done >"$dir/rows"
 is "a key longer than a slot has room for" "$(read_here keys)" "$(dump_here keys)"
 is "by which the index finds each record" \
 	"$(seq 1 90 | sed 's/^/a name of some length /' | tr '\n' '\0' |
-		xargs -0 python3 "$src/tests/format-reader.py" find "/dev/shm$name-keys" long |
+		xargs -0 "$python" "$src/tests/format-reader.py" find "/dev/shm$name-keys" long |
 		jq -r .fields.id)" "$(seq 1 90)"
 is "and not what is not there" "$(reader find "/dev/shm$name-keys" long "a name of some length"; echo $?)" 1
 is "a key of a number" "$(reader find "/dev/shm$name-keys" number "$(printf 'M')" | jq -r .fields.id)" 77

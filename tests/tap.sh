@@ -62,3 +62,8 @@ status() { ./shmring-dump "$@" >"$dir/out" 2>"$dir/err"; echo $?; }
 json() { # description, jq filter that gives true; reads $dir/json
 	ok "$1" "$(jq -e "$2" <"$dir/json" >"$dir/jq" 2>&1; echo $?)"
 }
+python_with() { # modules: a python3 that has them; Debian's are not seen by another one
+	for python in /usr/bin/python3 python3; do
+		"$python" -c "import $1" 2>/dev/null && echo "$python" && return
+	done
+}
