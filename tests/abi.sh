@@ -4,6 +4,8 @@
 # declared, and nothing of it differs from what abi/ has recorded.
 src=${top_srcdir:-.}
 library=.libs/libshmring.so
+name=
+plan=
 . "${top_srcdir:-.}/tests/tap.sh"
 if [ ! -e "$library" ]; then
 	echo "1..0 # SKIP: no shared library was built"

@@ -5,13 +5,13 @@
 src=${top_srcdir:-.}
 project=$(cd "$src/tests/outside" && pwd)
 name=/shmring-cross-$$
+plan=6
 . "${top_srcdir:-.}/tests/tap.sh"
 dir=$(cd "$dir" && pwd -P)
 unset MAKEFLAGS MFLAGS MAKELEVEL DESTDIR CC CXX PKG_CONFIG PKG_CONFIG_PATH PKG_CONFIG_LIBDIR
 version=$(sed -n 's/^AC_INIT(\[shmring\], \[\(.*\)\])/\1/p' "$src/configure.ac")
 jobs=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
 
-echo 1..6
 # Fast: the shared library alone, not optimized, by a small shell.
 built() { # host
 	mkdir "$dir/$1" && cd "$dir/$1" &&

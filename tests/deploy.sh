@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: MIT
 # What is there for those who run it: manual pages, units, lines for tmpfiles.
 src=${top_srcdir:-.}
+name=
+plan=4
 . "${top_srcdir:-.}/tests/tap.sh"
-echo 1..4
 if command -v mandoc >/dev/null; then
 	is "the manual pages of the library pass mandoc's lint" "$(mandoc -T lint -W warning "$src"/lib/*.7 2>&1)" ""
 else

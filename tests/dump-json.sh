@@ -4,6 +4,7 @@
 # that is not in it.
 # shellcheck disable=SC2016
 name=/shmring-dump-json-$$
+plan=
 . "${top_srcdir:-.}/tests/tap.sh"
 at_end() { exec 8>&- 9>&-; }
 src=${top_srcdir:-.}

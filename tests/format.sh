@@ -5,6 +5,7 @@
 # processes that write.
 src=${top_srcdir:-.}
 name=/shmring-format-$$
+plan=
 . "${top_srcdir:-.}/tests/tap.sh"
 python=$(python_with 'json, math, mmap, struct')
 if [ -z "$python" ]; then

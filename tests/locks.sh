@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 # shmring-dump locks, info and blame: mutexes and rings that are held up, and by whom.
 name=/shmring-locks-$$
+plan=16
 . "${top_srcdir:-.}/tests/tap.sh"
-echo 1..16
 locks() {
 	./shmring-dump locks "$name" | sed -E 's/pid [0-9]+/pid P/g; s/about [0-9.]+ s/about T/; s/ lt-peer / peer /g'
 }

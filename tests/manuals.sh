@@ -4,6 +4,7 @@
 # its name; examples compile and run; and mandoc(1) has nothing to say.
 src=$(cd "${top_srcdir:-.}" && pwd)
 name=/shmring-manual-$$
+plan=
 . "${top_srcdir:-.}/tests/tap.sh"
 CC=${CC:-gcc}
 unset MAKEFLAGS MFLAGS MAKELEVEL DESTDIR

@@ -4,6 +4,7 @@
 # bash and zsh name the same ones.
 # shellcheck disable=SC2016
 name=/shmring-operate-options-$$
+plan=
 . "${top_srcdir:-.}/tests/tap.sh"
 top=${top_srcdir:-.}
 man=$top/tools/shmring.1

@@ -5,6 +5,7 @@
 src=${top_srcdir:-.}
 project=$(cd "$src/tests/outside" && pwd)
 name=/shmring-outside-$$
+plan=25
 . "${top_srcdir:-.}/tests/tap.sh"
 dir=$(cd "$dir" && pwd -P)
 prefix=$dir/prefix stage=$dir/stage moved=$dir/moved
@@ -12,7 +13,6 @@ CC=${CC:-gcc} CXX=${CXX:-g++}
 unset MAKEFLAGS MFLAGS MAKELEVEL DESTDIR
 unset PKG_CONFIG_PATH PKG_CONFIG_LIBDIR PKG_CONFIG_SYSROOT_DIR CMAKE_PREFIX_PATH
 
-echo 1..25
 # The standard output of a command and what it ended with; its errors into a log.
 result() { "$@" 2>>"$dir/log"; echo $?; }
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 # What the tests that are shell scripts have in common, to be sourced by them:
 #
-#	name=/what-$$			of segments: $name, $name-2, $name-old ...
-#	plan=37				of tests, if that is known now
+#	name=/what-$$			of segments: $name, $name-2, $name-old ...; or none
+#	plan=37				of tests; empty if that is not known yet
 #	. "${top_srcdir:-.}/tests/tap.sh"
 #
 # The last errors of a program are in $dir/err, the output of a build in $dir/log. At the end
@@ -16,7 +16,10 @@ tap_end() {
 	at_end
 	for pid in $started; do kill -9 "$pid" 2>/dev/null; done
 	rm -rf "$dir"
-	[ -z "$name" ] || rm -rf "/dev/shm$name" "/dev/shm$name"-*
+	case $name in
+	/*/* | [!/]* | /) ;; # of no segment
+	/*) rm -rf "/dev/shm$name" "/dev/shm$name"-* ;;
+	esac
 }
 trap tap_end EXIT
 trap 'exit 1' HUP INT TERM
@@ -24,7 +27,7 @@ trap 'exit 1' HUP INT TERM
 n=0
 failed() { # description
 	echo "not ok $n - $1"
-	[ ! -s "$dir/err" ] || sed 's/^/# /' "$dir/err"
+	[ ! -s "$dir/err" ] || tail -n 20 "$dir/err" | sed 's/^/# /'
 	[ ! -s "$dir/log" ] || tail -n 8 "$dir/log" | sed 's/^/# /'
 }
 ok() { # description, status

@@ -4,6 +4,7 @@
 # arguments each, and gdb sees them; one built without has none.
 src=${top_srcdir:-.}
 name=/shmring-usdt-$$
+plan=
 . "${top_srcdir:-.}/tests/tap.sh"
 CC=${CC:-gcc}
 if ! echo '#include <sys/sdt.h>' | $CC -E -xc - >/dev/null 2>&1; then
